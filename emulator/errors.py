@@ -1,0 +1,162 @@
+"""Errors: every exception that this package raises, as one tree.
+
+Promises: a class per kind of trouble, each with its facts as attributes and one sentence
+that says what, where and what to do. Leaves to others: when to raise them.
+
+* EmulatorError                  the tester's side: a setting, a call or a run went wrong
+  + ConfigurationError           an option of a world has a wrong name, type or value
+  + SimulationError              the run itself cannot go on
+    - SimulationDeadlock         somebody waits and nothing can ever wake him
+    - SimulationRunaway          events, or simulated time, without end
+    - SimulationEscape           a real clock, socket, thread or process was asked for
+  + WorldError                   a world was used outside its life or on another loop
+* JsException                    the worker's side: what the platform throws into user code
+  + JsTypeError                  also a TypeError
+  + JsRangeError                 also a ValueError
+* DurableObjectAbort             `ctx.abort()` ends the instance; nothing may catch it
+* DeadInstance                   code of a dead instance tried to act; the act was refused
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "ConfigurationError",
+    "DeadInstance",
+    "DurableObjectAbort",
+    "EmulatorError",
+    "JsException",
+    "JsRangeError",
+    "JsTypeError",
+    "SimulationDeadlock",
+    "SimulationError",
+    "SimulationEscape",
+    "SimulationRunaway",
+    "WorldError",
+    "js_error",
+]
+
+
+class EmulatorError(Exception):
+    """Something on the tester's side: a setting, a call, or the run as a whole."""
+
+
+class ConfigurationError(EmulatorError, ValueError):
+    """An option has a wrong name, type or value. The message names it and the fix."""
+
+
+class SimulationError(EmulatorError):
+    """The simulated run cannot go on."""
+
+
+class SimulationDeadlock(SimulationError):
+    """Something is awaited, and nothing is left that could ever complete it.
+
+    Attributes:
+        waiters: One sentence for each task that waits: who, for what, and where.
+    """
+
+    def __init__(self, message: str, waiters: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.waiters = waiters
+
+
+class SimulationRunaway(SimulationError):
+    """Events without end in one instant, or simulated time without end."""
+
+
+class SimulationEscape(SimulationError):
+    """Code asked for a real clock, socket, thread or process inside a simulation."""
+
+
+class WorldError(EmulatorError):
+    """A world was used after its end, before its start, or on another loop."""
+
+
+class JsException(Exception):
+    """What the platform throws into worker code, as Pyodide shows a JavaScript error.
+
+    Attributes:
+        name: The error's class on the platform, such as "Error" or "TypeError".
+        message: The platform's text, to the letter.
+        remote: It was thrown on the other side of a stub.
+        retryable: The call may be tried again on a new stub.
+        overloaded: The object has too much to do; trying again makes it worse.
+        durableObjectReset: The object lost its memory because of this.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        name: str = "Error",
+        remote: bool = False,
+        retryable: bool = False,
+        overloaded: bool = False,
+        durableObjectReset: bool = False,  # The platform's own spelling.
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.message = message
+        self.remote = remote
+        self.retryable = retryable
+        self.overloaded = overloaded
+        self.durableObjectReset = durableObjectReset
+        # Own properties which user code put on the error (`code`, `cause`, ...).
+        self.properties: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}" if self.message else self.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_restore, (type(self), dict(self.__dict__)))
+
+
+class JsTypeError(JsException, TypeError):
+    """A JavaScript TypeError; Python code may catch it as TypeError."""
+
+    def __init__(self, message: str = "", **flags: Any) -> None:
+        flags.setdefault("name", "TypeError")
+        super().__init__(message, **flags)
+
+
+class JsRangeError(JsException, ValueError):
+    """A JavaScript RangeError; Python code may catch it as ValueError."""
+
+    def __init__(self, message: str = "", **flags: Any) -> None:
+        flags.setdefault("name", "RangeError")
+        super().__init__(message, **flags)
+
+
+def _restore(cls: type[JsException], state: dict[str, Any]) -> JsException:
+    error = cls(state["message"])
+    error.__dict__.update(state)
+    return error
+
+
+def js_error(name: str, message: str, **flags: Any) -> JsException:
+    """The platform error of the given class name, as the Python class that fits it.
+
+    Args:
+        name: "TypeError", "RangeError", "DataCloneError", "Error", ...
+        message: The platform's text.
+        flags: `remote`, `retryable`, `overloaded`, `durableObjectReset`.
+    """
+    if name == "TypeError":
+        return JsTypeError(message, **flags)
+    if name == "RangeError":
+        return JsRangeError(message, **flags)
+    return JsException(message, name=name, **flags)
+
+
+class DurableObjectAbort(BaseException):
+    """`ctx.abort()`: the instance is gone from this line on.
+
+    A BaseException, so that `except Exception` does not swallow it (Cloudflare's
+    `workers` package does the same).
+    """
+
+
+class DeadInstance(BaseException):
+    """Code of a crashed or reset instance tried to act on the world; it was refused."""
