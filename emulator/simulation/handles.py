@@ -1,0 +1,134 @@
+"""Handles: one callback that waits for its step, and the identity of tasks and futures.
+
+Promises: handles carry no clock and no debugging weight, and tasks and futures hash by the
+order in which they were first hashed, so that a set of them iterates alike in every run.
+Leaves to others: when a handle runs (the loop).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
+    from emulator.simulation.loop import SimulationLoop
+
+__all__ = ["OWNER", "Handle", "SimulationFuture", "SimulationTask", "TimerHandle"]
+
+#: Whose code is running: set when an object's instance starts, and inherited by every task,
+#: timer and callback that it creates, so that a power cut finds them all.
+OWNER: Final[ContextVar[object | None]] = ContextVar("OWNER", default=None)
+
+
+class Handle:
+    """A callback in the ready queue; the surface of `asyncio.Handle` that code uses."""
+
+    __slots__ = ("args", "callback", "context", "is_cancelled")
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context
+    ) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+        self.context = context
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        """Never run the callback."""
+        self.is_cancelled = True
+        self.callback = None
+        self.args = ()
+
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self.is_cancelled
+
+    def get_context(self) -> Context:
+        """The context in which the callback runs."""
+        return self.context
+
+    def __repr__(self) -> str:
+        state = " cancelled" if self.is_cancelled else ""
+        name = getattr(self.callback, "__qualname__", type(self.callback).__name__)
+        return f"<{type(self).__name__}{state} {name}>"
+
+
+@final
+class TimerHandle(Handle):
+    """A callback that waits for its time in the heap.
+
+    Attributes:
+        due_ms: Simulated milliseconds since the Unix epoch.
+        is_background: It does not keep a simulation from being idle (an eviction timer).
+    """
+
+    __slots__ = ("due_ms", "is_background", "is_scheduled", "loop")
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: Context,
+        loop: SimulationLoop,
+        due_ms: int,
+    ) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.is_cancelled = False
+        self.loop = loop
+        self.due_ms = due_ms
+        self.is_scheduled = True
+        self.is_background = False
+
+    def cancel(self) -> None:
+        """Never run the callback."""
+        if not self.is_cancelled:
+            self.is_cancelled = True
+            self.callback = None
+            self.args = ()
+            if self.is_scheduled:
+                self.loop.timer_cancelled(self)
+
+    def when(self) -> float:
+        """The due time in the loop's own seconds."""
+        return (self.due_ms - self.loop.clock.start_ms) / 1000
+
+
+class SimulationTask(asyncio.Task[Any]):
+    """A task whose hash is a sequence number instead of an address.
+
+    Attributes:
+        owner: Whose code it runs; None is the platform or the test.
+    """
+
+    __slots__ = ("_sequence", "owner")
+
+    owner: object | None
+
+    def __hash__(self) -> int:
+        try:
+            return self._sequence
+        except AttributeError:
+            self._sequence: int = self.get_loop().next_sequence()  # type: ignore[attr-defined]  # Our loop.
+            return self._sequence
+
+
+class SimulationFuture(asyncio.Future[Any]):
+    """A future whose hash is a sequence number, and which can say what it waits for."""
+
+    __slots__ = ("_sequence", "waits_for")
+
+    #: What must happen, in words, for the report of a deadlock.
+    waits_for: str
+
+    def __hash__(self) -> int:
+        try:
+            return self._sequence
+        except AttributeError:
+            self._sequence: int = self.get_loop().next_sequence()  # type: ignore[attr-defined]  # Our loop.
+            return self._sequence

@@ -1,0 +1,86 @@
+"""Randomness: one seed, many independent streams by name.
+
+Promises: a draw from one stream never shifts the luck of another, and the same seed gives
+the same numbers in every process. Leaves to others: what is drawn, and why. This is the
+only room that imports `random`; `ambient_chance` is how `random`, `uuid`, `secrets` and
+`os.urandom` in worker code come to obey the seed too.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Randomness", "ambient_chance"]
+
+
+@final
+class Randomness:
+    """The named streams of one simulation.
+
+    Args:
+        seed: Any integer. It decides every stream.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self._streams: dict[str, random.Random] = {}
+
+    def stream(self, name: str) -> random.Random:
+        """The generator with this name; the same object at each call."""
+        stream = self._streams.get(name)
+        if stream is None:
+            digest = sha256(f"{self.seed}\0{name}".encode()).digest()
+            stream = self._streams[name] = random.Random(int.from_bytes(digest, "big"))
+        return stream
+
+    def token_bytes(self, name: str, size_bytes: int) -> bytes:
+        """Random bytes from the stream `name`."""
+        return self.stream(name).randbytes(size_bytes)
+
+    def token_hex(self, name: str, size_bytes: int) -> str:
+        """Random bytes from the stream `name`, as lower-case hex digits."""
+        return self.stream(name).randbytes(size_bytes).hex()
+
+    def __repr__(self) -> str:
+        return f"<Randomness seed={self.seed} streams={sorted(self._streams)}>"
+
+
+@contextmanager
+def ambient_chance(randomness: Randomness, is_inside: Callable[[], bool]) -> Iterator[None]:
+    """Make Python's own sources of chance obey the seed while the block runs.
+
+    Covers `os.urandom` (so `uuid.uuid4` too), `secrets` and `random.SystemRandom`, and the
+    module-level functions of `random`. The state of `random` is put back at the end.
+
+    Args:
+        randomness: The simulation's streams; "ambient" is drawn from.
+        is_inside: Whether the present code belongs to the simulation; other threads do not.
+    """
+    real_urandom = os.urandom
+
+    def urandom(size: int, /) -> bytes:
+        return (
+            randomness.token_bytes("ambient.urandom", size)
+            if is_inside()
+            else real_urandom(size)
+        )
+
+    module: Any = random
+    state = random.getstate()
+    digest = sha256(f"{randomness.seed}\0ambient.random".encode()).digest()
+    random.seed(int.from_bytes(digest, "big"))
+    # `random` binds `os.urandom` under its own name at import.
+    real_private = module._urandom
+    os.urandom, module._urandom = urandom, urandom
+    try:
+        yield
+    finally:
+        os.urandom, module._urandom = real_urandom, real_private
+        random.setstate(state)

@@ -1,0 +1,80 @@
+"""The trace: every event of a simulation, in order, and one hash over them.
+
+Promises: two runs that did the same have the same digest, byte for byte, in any process;
+no memory address, hash or real time ever enters. Leaves to others: what is worth an event.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple, final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from emulator.simulation.clock import Clock
+
+__all__ = ["Fact", "Trace", "TraceEvent"]
+
+Fact = str | int | bool | float | None
+
+
+class TraceEvent(NamedTuple):
+    """One event.
+
+    Attributes:
+        time_ms: Simulated milliseconds since the Unix epoch.
+        kind: What happened, such as "r2.head", "alarm", "fault", "crash".
+        subject: Who or what it happened to.
+        facts: The rest, by name.
+    """
+
+    time_ms: int
+    kind: str
+    subject: str
+    facts: dict[str, Fact]
+
+    def __str__(self) -> str:
+        facts = " ".join(f"{name}={value!r}" for name, value in self.facts.items())
+        return f"{self.time_ms} {self.kind} {self.subject} {facts}".rstrip()
+
+
+@final
+class Trace:
+    """The events of one simulation.
+
+    Args:
+        clock: Gives each event its time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        #: All events, oldest first.
+        self.events: list[TraceEvent] = []
+
+    def record(self, kind: str, subject: str, **facts: Fact) -> None:
+        """Write one event at the present instant."""
+        self.events.append(TraceEvent(self._clock.now_ms, kind, subject, facts))
+
+    def of_kind(self, *kinds: str) -> list[TraceEvent]:
+        """The events of the given kinds, oldest first."""
+        return [event for event in self.events if event.kind in kinds]
+
+    def digest(self) -> str:
+        """One hash over all events so far: 64 hex digits of SHA-256."""
+        digest = sha256()
+        encode = json.JSONEncoder(ensure_ascii=True, sort_keys=True).encode
+        for event in self.events:
+            digest.update(encode(event).encode())
+            digest.update(b"\n")
+        return digest.hexdigest()
+
+    def __iter__(self) -> Iterator[TraceEvent]:
+        return iter(self.events)
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def __repr__(self) -> str:
+        return f"<Trace {len(self.events)} events>"

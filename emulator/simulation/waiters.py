@@ -1,0 +1,70 @@
+"""Waiters: who waits for what, in words.
+
+Promises: one line for each unfinished task, in the order of creation, with the innermost
+line of user code and the thing it waits for. Leaves to others: when to ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emulator.simulation.loop import SimulationLoop
+
+__all__ = ["describe_waiters"]
+
+#: More waiting tasks than this are counted, not listed.
+LINES_MAX = 30
+
+
+def describe_waiters(loop: SimulationLoop) -> tuple[str, ...]:
+    """One sentence for each task of `loop` that is not done.
+
+    Args:
+        loop: The loop whose tasks are asked.
+
+    Returns:
+        At most `LINES_MAX` sentences, oldest task first.
+    """
+    # `all_tasks` walks a set: the hash of our tasks is their sequence, so sorting by it
+    # is the order of creation, in every run.
+    tasks = sorted(asyncio.all_tasks(loop), key=hash)
+    tasks = loop.not_buried(tasks)
+    lines = [_describe(task) for task in tasks[:LINES_MAX]]
+    if len(tasks) > LINES_MAX:
+        lines.append(f"and {len(tasks) - LINES_MAX} more tasks")
+    return tuple(lines)
+
+
+def _describe(task: asyncio.Task[Any]) -> str:
+    where, innermost = _walk(task.get_coro())
+    waiter = getattr(task, "_fut_waiter", None)
+    goal = getattr(waiter, "waits_for", None) or _goal(waiter, innermost)
+    return f"{task.get_name()} in {where} waits for {goal}"
+
+
+def _walk(coro: Any) -> tuple[str, str]:
+    """The innermost frame of user code, and the name of the innermost frame of all."""
+    where = innermost = getattr(coro, "__qualname__", "a coroutine")
+    while coro is not None:
+        frame = getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None)
+        if frame is None:
+            break
+        innermost = getattr(coro, "__qualname__", innermost)
+        path = PurePath(frame.f_code.co_filename)
+        if "asyncio" not in path.parts:
+            where = f"{innermost} ({path.name}:{frame.f_lineno})"
+        coro = getattr(coro, "cr_await", None) or getattr(coro, "gi_yieldfrom", None)
+    return where, innermost
+
+
+def _goal(waiter: Any, innermost: str) -> str:
+    if waiter is None:
+        return "its next step"
+    if isinstance(waiter, asyncio.Task):
+        return f"the task {waiter.get_name()}"
+    if innermost.endswith((".wait", ".acquire", ".get", ".put", ".join")):
+        return f"{innermost}()"
+    return "a future that nobody has completed"
