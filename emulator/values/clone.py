@@ -1,0 +1,212 @@
+"""structured_clone: a deep copy by the rules of the wire, without the bytes.
+
+Promises: for storage the result is what `deserialize(serialize(value))` gives; between
+stubs, functions, streams and the like go along as themselves. Snapshot when called.
+Leaves to others: the bytes (serializer), wrapping functions into stubs (namespace).
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from datetime import datetime
+from typing import Any, Final, final
+
+from emulator.errors import js_error
+from emulator.values.conversion import (
+    date_of_ms,
+    error_fields,
+    hashable,
+    ms_of_date,
+    number_of_float,
+    pattern_of,
+    property_order,
+    regexp_of,
+    typed_array,
+    view_of,
+)
+from emulator.values.js_map import JsMap
+from emulator.values.refusals import passes_by_reference, refusal
+from emulator.values.serializer import serialized_size
+from emulator.values.undefined import Undefined
+from emulator.web.js_dict import JsDict
+
+__all__ = ["RPC_BYTES_MAX", "check_rpc_size", "is_surely_within", "structured_clone"]
+
+# One message between stubs (Cloudflare docs, Workers RPC, "Limitations").
+RPC_BYTES_MAX: Final = 32 * 1_024 * 1_024
+_VISITS_MAX: Final = 1_000  # Ours: beyond so many values, counting bytes is as cheap.
+
+_AS_THEY_ARE: Final = frozenset({str, int, bool, type(None), Undefined})
+
+
+def structured_clone(value: Any, *, for_storage: bool) -> Any:
+    """A copy that shares nothing with the value, as the other side would see it.
+
+    Args:
+        value: Any Python value.
+        for_storage: Only data. Otherwise functions, streams, Headers, Request, Response
+            and objects marked `__rpc_passthrough__ = True` are in the copy themselves.
+
+    Returns:
+        The copy: dicts with string keys as JsDict in JavaScript's property order, other
+        dicts as JsMap, tuples as lists, buffers as Uint8Array, dates aware, in UTC and
+        whole milliseconds, exceptions as JsException.
+
+    Raises:
+        JsException: DataCloneError, if something in it cannot be cloned.
+        JsRangeError: It is nested too deeply, or a date is beyond what Python knows.
+    """
+    if type(value) in _AS_THEY_ARE:
+        return value
+    try:
+        return _Cloner(for_storage=for_storage).clone(value)
+    except RecursionError:
+        raise js_error("RangeError", "Maximum call stack size exceeded") from None
+
+
+def is_surely_within(value: Any, limit_bytes: int) -> bool:
+    """Whether a value is within a size by a glance; False means "count the bytes".
+
+    Looks at a bounded number of values and takes the largest size that each can have.
+
+    Args:
+        value: What would be sent.
+        limit_bytes: The size in question, header included.
+    """
+    left = limit_bytes - 16
+    visits = _VISITS_MAX
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        left -= 16
+        visits -= 1
+        if isinstance(item, str):
+            left -= 2 * len(item)
+        elif isinstance(item, bytes | bytearray):
+            left -= len(item)
+        elif isinstance(item, memoryview):
+            left -= item.nbytes
+        elif isinstance(item, array):
+            left -= len(item) * item.itemsize
+        elif isinstance(item, int):
+            left -= item.bit_length() // 8
+        elif isinstance(item, dict):
+            if len(item) * 2 > visits:
+                return False
+            waiting += item.keys()
+            waiting += item.values()
+        elif isinstance(item, list | tuple | set | frozenset):
+            if len(item) > visits:
+                return False
+            waiting += item
+        elif isinstance(item, Exception):
+            left -= 2 * len(str(item))
+        elif isinstance(item, re.Pattern):
+            left -= 4 * len(item.pattern)
+        if left < 0 or visits <= 0:
+            return False
+    return True
+
+
+def check_rpc_size(value: Any) -> None:
+    """Refuse a message which is too large to be sent between stubs.
+
+    Args:
+        value: The result of a call, or the list of its arguments.
+
+    Raises:
+        JsException: Error with the platform's text; DataCloneError if it is no data.
+    """
+    if is_surely_within(value, RPC_BYTES_MAX):
+        return
+    size = serialized_size(value)
+    if size > RPC_BYTES_MAX:
+        raise js_error(
+            "Error",
+            "Serialized RPC arguments or return values are limited to 32MiB, "
+            f"but the size of this value was: {size} bytes.",
+        )
+
+
+@final
+class _Cloner:
+    """One clone in the making, and the copies of the containers met so far."""
+
+    __slots__ = ("copies", "for_storage")
+
+    def __init__(self, *, for_storage: bool) -> None:
+        self.for_storage = for_storage
+        # By identity; the originals stay alive meanwhile, and no order depends on it.
+        self.copies: dict[int, Any] = {}
+
+    def clone(self, value: Any) -> Any:
+        kind = type(value)
+        if kind in _AS_THEY_ARE:
+            return value
+        if kind is float:
+            return number_of_float(value)
+        if isinstance(value, dict | list | set | frozenset | Exception):
+            copy = self.copies.get(id(value))
+            return self._container(value) if copy is None else copy
+        if isinstance(value, tuple):
+            return [self.clone(item) for item in value]
+        if isinstance(value, bytes | bytearray | memoryview | array):
+            return self._buffer(value)
+        return self._rest(value)
+
+    def _container(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            if not isinstance(value, JsMap) and all(isinstance(key, str) for key in value):
+                return self._object(value)
+            return self._map(value)
+        if isinstance(value, list):
+            items = self.copies[id(value)] = []
+            items.extend(map(self.clone, value))
+            return items
+        if isinstance(value, Exception):
+            error = self.copies[id(value)] = js_error(*_error_parts(value))
+            return error
+        elements: set[Any] = set()
+        self.copies[id(value)] = elements
+        # Each element is cloned on its own, so the order of the set has no influence.
+        elements.update(hashable(self.clone(item)) for item in value)
+        return elements
+
+    def _object(self, value: dict[str, Any]) -> JsDict:
+        result = self.copies[id(value)] = JsDict()
+        for key, item in property_order(value):
+            result[str(key)] = item if type(item) in _AS_THEY_ARE else self.clone(item)
+        return result
+
+    def _map(self, value: dict[Any, Any]) -> JsMap:
+        result = self.copies[id(value)] = JsMap()
+        for key, item in value.items():
+            result[hashable(self.clone(key))] = self.clone(item)
+        return result
+
+    def _buffer(self, value: Any) -> Any:
+        view = view_of(value)
+        assert view is not None
+        tag, data = view
+        return typed_array(tag, memoryview(data))
+
+    def _rest(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return str(value)
+        if isinstance(value, int):
+            return int(value)
+        if isinstance(value, float):
+            return number_of_float(float(value))
+        if isinstance(value, datetime):
+            return date_of_ms(ms_of_date(value))
+        if isinstance(value, re.Pattern):
+            return pattern_of(*regexp_of(value))
+        if not self.for_storage and passes_by_reference(value):
+            return value
+        raise refusal(value)
+
+
+def _error_parts(value: Exception) -> tuple[str, str]:
+    name, message = error_fields(value)
+    return name, message or ""
