@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,11 +17,19 @@ if TYPE_CHECKING:
 
     from emulator.simulation.loop import SimulationLoop
 
-__all__ = ["OWNER", "Handle", "SimulationFuture", "SimulationTask", "TimerHandle"]
+__all__ = ["OWNER", "Handle", "Owner", "SimulationFuture", "SimulationTask", "TimerHandle"]
+
+
+class Owner(Protocol):
+    """Somebody whose code runs, and whose power can be cut."""
+
+    def admit(self, handle: Handle) -> None:
+        """A timer of this owner is due: hand it to the loop's `enqueue` when it may enter."""
+
 
 #: Whose code is running: set when an object's instance starts, and inherited by every task,
 #: timer and callback that it creates, so that a power cut finds them all.
-OWNER: Final[ContextVar[object | None]] = ContextVar("OWNER", default=None)
+OWNER: Final[ContextVar[Owner | None]] = ContextVar("OWNER", default=None)
 
 
 class Handle:
@@ -108,7 +116,7 @@ class SimulationTask(asyncio.Task[Any]):
 
     __slots__ = ("_sequence", "owner")
 
-    owner: object | None
+    owner: Owner | None
 
     def __hash__(self) -> int:
         try:

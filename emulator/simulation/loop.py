@@ -27,6 +27,7 @@ from emulator.simulation.clock import Clock
 from emulator.simulation.handles import (
     OWNER,
     Handle,
+    Owner,
     SimulationFuture,
     SimulationTask,
     TimerHandle,
@@ -289,7 +290,12 @@ class SimulationLoop(asyncio.BaseEventLoop):
             if not self._collect_countdown:
                 self._collect_countdown = COLLECT_INTERVAL
                 gc.collect(1)
-            self._queue.append(handle)
+            owner = handle.context.get(OWNER)
+            if owner is None or owner in self._dead:
+                self._queue.append(handle)
+            else:
+                # A timer of an object enters by the object's own gate.
+                owner.admit(handle)
             return
         if not self._stopping:  # type: ignore[attr-defined]  # A private of BaseEventLoop.
             self._deadlock()
@@ -323,6 +329,10 @@ class SimulationLoop(asyncio.BaseEventLoop):
         )
         raise SimulationRunaway(message)
 
+    def enqueue(self, handle: Handle) -> None:
+        """Put an admitted timer behind everything that is ready."""
+        self._queue.append(handle)
+
     # -- power cuts ------------------------------------------------------------------------
 
     def bury(self, owner: object) -> None:
@@ -336,6 +346,16 @@ class SimulationLoop(asyncio.BaseEventLoop):
             if isinstance(task, SimulationTask) and task.owner is owner:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # Of asyncio.
                 self._graveyard.append(task)
+
+    def has_work_of(self, owner: Owner) -> bool:
+        """Whether a task or a timer of this owner is unfinished."""
+        return any(
+            isinstance(task, SimulationTask) and task.owner is owner
+            for task in asyncio.all_tasks(self)
+        ) or any(
+            not handle.is_cancelled and handle.context.get(OWNER) is owner
+            for _, _, handle in self._heap
+        )
 
     def is_buried(self, owner: object) -> bool:
         """Whether `bury` was called for this owner."""

@@ -1,0 +1,238 @@
+"""Alarms: the one wake-up call that each Durable Object may have pending.
+
+Promises: an alarm runs at or after its time and at least once, never twice at once for one
+object. The stored time is hidden before the handler runs and deleted only when the
+handler has succeeded and its writes are durable, so a power cut in between runs it again.
+A failing handler is retried after 2, 4, 8, 16, 32 and 64 s, each with up to a quarter more
+(workerd's alarm-scheduler.h: RETRY_START_SECONDS, RETRY_MAX_TRIES, RETRY_JITTER_FACTOR),
+then the alarm is dropped. A new time that the handler or somebody else sets meanwhile wins
+over the retry. Leaves to others: the stored time (the alarm slot), and what the handler
+does (the instance).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Protocol, final
+
+from emulator.simulation.rules import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emulator.simulation.handles import TimerHandle
+    from emulator.simulation.runner import Simulation
+
+__all__ = ["AlarmInvocationInfo", "AlarmScheduler", "AlarmState", "AlarmTarget"]
+
+RETRY_DELAY_MS_FIRST: Final = 2_000
+RETRY_COUNT_MAX: Final = 6
+#: The jitter is at most this fraction of the delay: one quarter.
+RETRY_JITTER_DIVISOR: Final = 4
+
+
+@final
+class AlarmInvocationInfo:
+    """What the handler is told (Cloudflare docs: `alarmInfo`).
+
+    Attributes:
+        scheduledTime: Milliseconds since the Unix epoch for which the alarm was set.
+        retryCount: How many runs of this alarm have failed so far.
+        isRetry: Whether any has.
+    """
+
+    __slots__ = ("isRetry", "retryCount", "scheduledTime")
+
+    def __init__(self, scheduled_time_ms: int, retry_count: int) -> None:
+        self.scheduledTime = scheduled_time_ms
+        self.retryCount = retry_count
+        self.isRetry = retry_count > 0
+
+    def __repr__(self) -> str:
+        return (
+            f"AlarmInvocationInfo(scheduledTime={self.scheduledTime}, "
+            f"retryCount={self.retryCount}, isRetry={self.isRetry})"
+        )
+
+
+class AlarmState(Enum):
+    """Where an object's alarm stands."""
+
+    NONE = "none"
+    WAITING = "waiting"
+    RUNNING = "running"
+    BACKOFF = "backoff"
+
+
+class AlarmTarget(Protocol):
+    """The object, as its alarm scheduler sees it."""
+
+    name: str
+
+    def run_alarm(
+        self, info: AlarmInvocationInfo, done: Callable[[BaseException | None], None]
+    ) -> None:
+        """Run the handler on a living instance; `done(error)` when its writes are durable."""
+
+    def stored_alarm_ms(self) -> int | None:
+        """The durable time, whatever `getAlarm` shows."""
+
+    def end_alarm(self, *, succeeded: bool) -> None:
+        """Delete the stored time for good, or show it again."""
+
+    def power_cut(self, cause: str) -> None:
+        """Lose everything that is not durable, at once."""
+
+
+@final
+class AlarmScheduler:
+    """The alarm of one object.
+
+    Args:
+        simulation: Time, jitter, rules and trace.
+        target: The object.
+    """
+
+    def __init__(self, simulation: Simulation, target: AlarmTarget) -> None:
+        self._simulation = simulation
+        self._loop = simulation.loop
+        self._target = target
+        self._timer: TimerHandle | None = None
+        self.state = AlarmState.NONE
+        #: For when the present alarm was set, epoch milliseconds.
+        self.scheduled_time_ms: int | None = None
+        self.retry_count = 0
+        #: A time that was set while the handler runs; it waits for the handler.
+        self._queued_ms: int | None = None
+        self._run = 0
+
+    def time_changed(self, time_ms: int | None) -> None:
+        """A new stored time has become durable.
+
+        Args:
+            time_ms: Epoch milliseconds, or None if the alarm was deleted.
+        """
+        if self.state is AlarmState.RUNNING:
+            self._queued_ms = time_ms
+            return
+        self._disarm()
+        if time_ms is not None:
+            self._arm(time_ms)
+
+    def restart(self) -> None:
+        """The process that held the retry state is gone; start from the stored time.
+
+        An overdue alarm runs at once and as a first run (as after a restart of workerd).
+        """
+        self._run += 1
+        self._disarm()
+        time_ms = self._target.stored_alarm_ms()
+        if time_ms is not None:
+            self._arm(time_ms)
+
+    def stop(self) -> None:
+        """The world ends: never fire again."""
+        self._run += 1
+        self._disarm()
+
+    def fire_now(self) -> bool:
+        """Run a waiting alarm at once (for tests).
+
+        Returns:
+            Whether there was one.
+        """
+        if self.state not in (AlarmState.WAITING, AlarmState.BACKOFF):
+            return False
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.deliver(self._loop.clock.now_ms, self._fire)
+        return True
+
+    def _arm(self, time_ms: int) -> None:
+        self.state = AlarmState.WAITING
+        self.scheduled_time_ms = time_ms
+        self.retry_count = 0
+        self._timer = self._loop.deliver(time_ms, self._fire)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.state = AlarmState.NONE
+        self.scheduled_time_ms = None
+        self.retry_count = 0
+        self._queued_ms = None
+
+    def _fire(self) -> None:
+        assert self.scheduled_time_ms is not None
+        self.state = AlarmState.RUNNING
+        self._timer = None
+        self._queued_ms = None
+        self._run += 1
+        run = self._run
+        info = AlarmInvocationInfo(self.scheduled_time_ms, self.retry_count)
+        self._simulation.trace.record(
+            "alarm", self._target.name, scheduled_time=self.scheduled_time_ms, retry=self.retry_count
+        )
+        self._target.run_alarm(info, lambda error: self._ran(run, error))
+
+    def _ran(self, run: int, error: BaseException | None) -> None:
+        if run != self._run:
+            return  # A power cut has already started this alarm afresh.
+        if error is None:
+            self._acknowledge(run)
+        else:
+            self._failed(error)
+
+    def _acknowledge(self, run: int) -> None:
+        """The handler's writes are durable: delete the stored time."""
+        target, simulation = self._target, self._simulation
+        operation = Operation("alarm", "alarm.ack", actor=target.name)
+        crash = simulation.rules.decide(operation).crash if simulation.rules else None
+        if crash == "before":
+            target.power_cut(f"crash before {operation}")
+            return
+        simulation.trace.record("alarm.ack", target.name)
+        target.end_alarm(succeeded=True)
+        if crash == "after":
+            target.power_cut(f"crash after {operation}")
+            return
+        self._next()
+
+    def _next(self) -> None:
+        """Arm the time that was set meanwhile, if any."""
+        queued_ms = self._queued_ms
+        self._disarm()
+        if queued_ms is not None:
+            self._arm(queued_ms)
+
+    def _failed(self, error: BaseException) -> None:
+        target, simulation = self._target, self._simulation
+        stored_ms = target.stored_alarm_ms()
+        has_changed = self._queued_ms is not None or stored_ms != self.scheduled_time_ms
+        simulation.trace.record(
+            "alarm.failed", target.name, retry=self.retry_count, error=type(error).__name__
+        )
+        if has_changed:
+            # A time set in the failing handler replaces the retry, a deletion ends it.
+            self._queued_ms = stored_ms if self._queued_ms is None else self._queued_ms
+            self._next()
+            return
+        if self.retry_count >= RETRY_COUNT_MAX:
+            simulation.trace.record("alarm.dropped", target.name)
+            target.end_alarm(succeeded=True)
+            self._disarm()
+            return
+        target.end_alarm(succeeded=False)
+        self.retry_count += 1
+        delay_ms = RETRY_DELAY_MS_FIRST << (self.retry_count - 1)
+        jitter = simulation.randomness.stream("alarms.jitter")
+        delay_ms += jitter.randrange(delay_ms // RETRY_JITTER_DIVISOR + 1)
+        self.state = AlarmState.BACKOFF
+        self._timer = self._loop.deliver(self._loop.clock.now_ms + delay_ms, self._fire)
+
+    def __repr__(self) -> str:
+        return (
+            f"<AlarmScheduler {self.state.value} scheduled={self.scheduled_time_ms} "
+            f"retries={self.retry_count}>"
+        )

@@ -1,0 +1,336 @@
+"""The context: where code runs, and the one corridor by which its calls leave.
+
+Promises: every call to a binding, a service or another object takes the same steps in the
+same order: it waits for the output gate, meets its fault, travels, takes effect, travels
+back, waits at the input gate, and resumes its caller. The order is the consistency model
+(workerd's io-context.h), so it is written here and nowhere else. What has left takes
+effect even if its sender dies meanwhile; the answer then reaches nobody. Leaves to
+others: what an effect does (the bindings), and who lives (the instance).
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
+
+from emulator.errors import DeadInstance, JsException
+from emulator.simulation.handles import SimulationFuture
+from emulator.simulation.rules import PASS, Operation, Verdict
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Hashable
+
+    from emulator.durable_objects.gates import InputGate, OutputGate, Section
+    from emulator.simulation.runner import Simulation
+
+__all__ = ["CURRENT", "SECTION", "IoContext", "PowerSupply", "current_context"]
+
+#: Milliseconds from a call to its effect, and from there to its arrival.
+TRAVEL_MS: Final = 1
+
+#: The context of the running code; unset in test code and on the platform's side.
+CURRENT: Final[ContextVar[IoContext | None]] = ContextVar("CURRENT", default=None)
+#: The critical section in which the running code was started.
+SECTION: Final[ContextVar[Section | None]] = ContextVar("SECTION", default=None)
+
+
+def current_context(default: IoContext) -> IoContext:
+    """The context of the running code, or `default` outside of every worker."""
+    return CURRENT.get() or default
+
+
+class PowerSupply(Protocol):
+    """What can be cut: the instance or the request that a context belongs to."""
+
+    def power_cut(self, cause: str) -> None:
+        """Lose everything that is not durable, at once."""
+
+
+@final
+class IoContext:
+    """Where code runs: one per object instance, one per request of a plain worker.
+
+    Args:
+        simulation: Time, rules and trace.
+        name: Who this is in the trace, such as "JOBS#1f3a9c02".
+        input_gate: Through which answers come back; None lets them straight in.
+        output_gate: At which calls wait; None lets them straight out.
+        subrequests_max: Calls that one event may make; None is no limit.
+        owner: What a power cut kills; None cannot lose power (test code).
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        name: str,
+        *,
+        input_gate: InputGate | None = None,
+        output_gate: OutputGate | None = None,
+        subrequests_max: int | None = None,
+        owner: PowerSupply | None = None,
+    ) -> None:
+        self.simulation = simulation
+        self.loop = simulation.loop
+        self.name = name
+        self.input_gate = input_gate
+        self.output_gate = output_gate
+        self.subrequests_max = subrequests_max
+        self.owner = owner
+        self.is_dead = False
+        #: Calls made since the last event came in.
+        self.subrequest_count = 0
+        #: The most calls that one event has made so far.
+        self.subrequest_count_most = 0
+        #: Acts of a dead instance that were refused.
+        self.refused_count = 0
+        #: Calls on their way.
+        self.in_flight_count = 0
+        self._effects: dict[asyncio.Task[Any], None] = {}
+
+    def top_up(self) -> None:
+        """A new event came in: its budget of calls starts afresh."""
+        self.subrequest_count = 0
+
+    def check_alive(self) -> None:
+        """Refuse an act of a dead instance.
+
+        Raises:
+            DeadInstance: If this context has lost power; the refusal is counted.
+        """
+        if self.is_dead:
+            self.refused_count += 1
+            message = f"{self.name} is dead: what it still tries to do is refused"
+            raise DeadInstance(message)
+
+    def die(self) -> None:
+        """Power is gone. Effects that still read from this context break off."""
+        self.is_dead = True
+        for task in list(self._effects):
+            task.cancel()
+        self._effects.clear()
+
+    def carry(
+        self,
+        operation: Operation,
+        effect: Callable[[], Any],
+        *,
+        lane: Hashable = None,
+        travel_ms: int = TRAVEL_MS,
+        is_subrequest: bool = True,
+    ) -> SimulationFuture:
+        """Carry one operation out, and its answer back in.
+
+        Args:
+            operation: What it is; faults and the trace know it by this.
+            effect: Does it, on the platform's side: outside of this object's gates, and
+                not stopped when the object dies. May return an awaitable.
+            lane: Calls of one lane arrive in the order in which they were made.
+            travel_ms: Milliseconds until the effect.
+            is_subrequest: Whether it counts against the event's budget of calls.
+
+        Returns:
+            A future with the answer, or with the error of the effect or of a fault.
+
+        Raises:
+            DeadInstance: If this context has lost power.
+        """
+        self.check_alive()
+        if not operation.actor:
+            operation = operation._replace(actor=self.name)
+        future = SimulationFuture(loop=self.loop)
+        future.waits_for = operation  # type: ignore[assignment]  # Put into words on demand.
+        if is_subrequest:
+            self.subrequest_count += 1
+            self.subrequest_count_most = max(self.subrequest_count_most, self.subrequest_count)
+            if (
+                self.subrequests_max is not None
+                and self.subrequest_count > self.subrequests_max
+            ):
+                # The text that public reports show; workerd's open source has no limiter.
+                future.set_exception(
+                    JsException("Too many subrequests by single Worker invocation.")
+                )
+                return future
+        journey = _Journey(self, operation, effect, future, lane, travel_ms)
+        self.in_flight_count += 1
+        gate = self.output_gate
+        if gate is not None and gate.is_shut:
+            gate.leave(journey.depart)
+        else:
+            journey.depart()
+        return future
+
+    def carry_inner(self, operation: Operation, effect: Callable[[], Any]) -> SimulationFuture:
+        """Carry one step of a journey that was counted already: a chunk of a body.
+
+        It takes no time of its own and is no subrequest, but its completion enters the
+        object as an event, as every real wait does.
+        """
+        return self.carry(operation, effect, travel_ms=0, is_subrequest=False)
+
+    def keep_effect(self, task: asyncio.Task[Any]) -> None:
+        """Remember an effect that is under way, so that a power cut breaks it off."""
+        self._effects[task] = None
+        task.add_done_callback(self._forget_effect)
+
+    def _forget_effect(self, task: asyncio.Task[Any]) -> None:
+        self._effects.pop(task, None)
+
+    def __repr__(self) -> str:
+        state = " dead" if self.is_dead else ""
+        return f"<IoContext {self.name}{state} subrequests={self.subrequest_count}>"
+
+
+@final
+class _Journey:
+    """One operation on its way out and back."""
+
+    __slots__ = (
+        "context", "effect", "error", "future", "lane", "operation", "section", "travel_ms",
+        "value", "verdict",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        context: IoContext,
+        operation: Operation,
+        effect: Callable[[], Any],
+        future: SimulationFuture,
+        lane: Hashable,
+        travel_ms: int,
+    ) -> None:
+        self.context = context
+        self.operation = operation
+        self.effect = effect
+        self.future = future
+        self.lane = lane
+        self.travel_ms = travel_ms
+        self.section = SECTION.get()
+        self.verdict: Verdict = PASS
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def depart(self) -> None:
+        context = self.context
+        if context.is_dead:
+            return
+        simulation = context.simulation
+        delay_ms = self.travel_ms
+        if simulation.rules:
+            self.verdict = verdict = simulation.rules.decide(self.operation)
+            delay_ms += verdict.latency_ms
+        if not simulation.schedule.is_calm:
+            delay_ms += simulation.schedule.extra_ms(self.operation)
+        loop = context.loop
+        loop.deliver(loop.clock.now_ms + delay_ms, self.take_effect, lane=self.lane)
+
+    def take_effect(self) -> None:
+        verdict, context = self.verdict, self.context
+        if verdict is not PASS:
+            if verdict.crash == "before":
+                self._cut_power()
+                return
+            if verdict.error_before is not None:
+                self._record("error before")
+                self.error = verdict.error_before(self.operation)
+                self._travel_back()
+                return
+            if verdict.answer is not None:
+                self._record("answered by a rule")
+                self.value = verdict.answer(self.operation)
+                self._travel_back()
+                return
+        self._record(None)
+        try:
+            value = self.effect()
+            if inspect.isawaitable(value):
+                task = context.loop.create_task(
+                    _await(value),
+                    name=str(self.operation),
+                    context=context.loop.platform_context.copy(),
+                )
+                context.keep_effect(task)
+                task.add_done_callback(self._effect_done)
+                return
+            self.value = value
+        except Exception as error:
+            self.error = error
+        self._after_effect()
+
+    def _record(self, outcome: str | None) -> None:
+        operation = self.operation
+        if self.travel_ms == 0 and outcome is None:
+            return  # A chunk of a body: its journey as a whole is in the trace.
+        facts = {"key": operation.key, "actor": operation.actor}
+        if outcome is not None:
+            facts["outcome"] = outcome
+        self.context.simulation.trace.record(operation.name, operation.binding, **facts)
+
+    def _effect_done(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            # Its sender lost power while the effect still read from it.
+            self.error = JsException("Network connection lost.", retryable=True)
+        else:
+            error = task.exception()
+            if error is None:
+                self.value = task.result()
+            else:
+                self.error = error
+        loop = self.context.loop
+        loop.deliver(loop.clock.now_ms, self._after_effect)
+
+    def _after_effect(self) -> None:
+        verdict = self.verdict
+        if verdict is not PASS:
+            if verdict.crash == "after":
+                self._cut_power()
+                return
+            if verdict.error_after is not None:
+                self.value, self.error = None, verdict.error_after(self.operation)
+        self._travel_back()
+
+    def _cut_power(self) -> None:
+        owner = self.context.owner
+        cause = f"crash {self.verdict.crash} {self.operation}"
+        if owner is not None:
+            owner.power_cut(cause)
+        else:
+            self.error = JsException("Network connection lost.", retryable=True)
+            self._travel_back()
+
+    def _travel_back(self) -> None:
+        context = self.context
+        simulation = context.simulation
+        delay_ms = self.verdict.answer_latency_ms
+        if not simulation.schedule.is_calm and self.travel_ms:
+            delay_ms += simulation.schedule.extra_ms(self.operation)
+        if delay_ms:
+            loop = context.loop
+            loop.deliver(loop.clock.now_ms + delay_ms, self._arrive)
+        else:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        context = self.context
+        context.in_flight_count -= 1
+        if context.is_dead:
+            return
+        if context.input_gate is None:
+            self._settle()
+        else:
+            context.input_gate.enter(self.section, self._settle)
+
+    def _settle(self) -> None:
+        future = self.future
+        if future.done() or self.context.is_dead:
+            return
+        if self.error is None:
+            future.set_result(self.value)
+        else:
+            future.set_exception(self.error)
+
+
+async def _await(value: Any) -> Any:
+    return await value

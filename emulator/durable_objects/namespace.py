@@ -1,0 +1,154 @@
+"""The namespace: all objects of one class, by id.
+
+Promises: ids as workerd makes them, one record for one id, records in the order in which
+they were first reached. Leaves to others: calling (the stub), living (the instance).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from emulator.durable_objects.ids import DurableObjectId, IdFactory
+from emulator.durable_objects.record import ObjectKind, ObjectRecord
+from emulator.durable_objects.stub import DurableObjectStub
+from emulator.errors import JsException, JsRangeError, JsTypeError
+
+if TYPE_CHECKING:
+    from emulator.durable_objects.context import IoContext
+    from emulator.simulation.runner import Simulation
+
+__all__ = ["DurableObjectNamespace"]
+
+
+@final
+class DurableObjectNamespace:
+    """A binding to all objects of one class.
+
+    Args:
+        simulation: Time, chance, rules and trace.
+        kind: What its objects share.
+        binding_name: The name under which the worker knows it.
+        unique_key: What ids are derived from; Miniflare's is "<worker>-<class>".
+        outside: The context of callers that are not worker code.
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        kind: ObjectKind,
+        *,
+        binding_name: str,
+        unique_key: str,
+        outside: IoContext,
+    ) -> None:
+        self._simulation = simulation
+        self._kind = kind
+        self._binding_name = binding_name
+        self._outside = outside
+        self._ids = IdFactory(
+            unique_key,
+            lambda size: simulation.randomness.token_bytes(f"ids.{unique_key}", size),
+        )
+        self._records: dict[str, ObjectRecord] = {}
+
+    def newUniqueId(self, options: dict[str, Any] | None = None, **keywords: Any) -> DurableObjectId:
+        """A new random id.
+
+        Args:
+            options: `jurisdiction`, which local runtimes do not have.
+
+        Raises:
+            JsException: If a jurisdiction is asked for.
+        """
+        jurisdiction = {**(options or {}), **keywords}.get("jurisdiction")
+        if jurisdiction is not None:
+            self._refuse_jurisdiction()
+        return self._ids.new_unique_id()
+
+    def idFromName(self, *name: object) -> DurableObjectId:
+        """The id that belongs to a name, always the same.
+
+        Raises:
+            JsTypeError: If no name is given.
+        """
+        return self._ids.id_from_name(*name)
+
+    def idFromString(self, *text: object) -> DurableObjectId:
+        """The id whose 64 hex digits are given.
+
+        Raises:
+            JsTypeError: If it is not an id, or not one of this namespace.
+        """
+        return self._ids.id_from_string(*text)
+
+    def get(
+        self, object_id: DurableObjectId | None = None, options: dict[str, Any] | None = None, **keywords: Any
+    ) -> DurableObjectStub:
+        """A stub of the object with this id. Nothing is sent, nothing is started.
+
+        Args:
+            object_id: One of this namespace's ids.
+            options: `locationHint` is accepted and has no effect; `routingMode` may be
+                "primary-only".
+
+        Raises:
+            JsTypeError: If `object_id` is not an id.
+            JsRangeError: If the routing mode is unknown.
+        """
+        if not isinstance(object_id, DurableObjectId):
+            message = (
+                "Failed to execute 'get' on 'DurableObjectNamespace': parameter 1 is not of "
+                "type 'DurableObjectId'."
+            )
+            raise JsTypeError(message)
+        mode = {**(options or {}), **keywords}.get("routingMode")
+        if mode not in (None, "primary-only"):
+            message = f"unknown routingMode: {mode}"
+            raise JsRangeError(message)
+        return DurableObjectStub(self.record(object_id), object_id, self._outside)
+
+    def getByName(
+        self, *name: object, options: dict[str, Any] | None = None, **keywords: Any
+    ) -> DurableObjectStub:
+        """`get(idFromName(name))`."""
+        return self.get(self.idFromName(*name), options, **keywords)
+
+    def jurisdiction(self, jurisdiction: str | None = None) -> DurableObjectNamespace:
+        """The sub-namespace of a jurisdiction; local runtimes have none.
+
+        Raises:
+            JsException: If a jurisdiction is given.
+        """
+        if jurisdiction is not None:
+            self._refuse_jurisdiction()
+        return self
+
+    def record(self, object_id: DurableObjectId) -> ObjectRecord:
+        """The record of an object; made when it is first asked for. Not for worker code."""
+        key = str(object_id)
+        record = self._records.get(key)
+        if record is None:
+            record = self._records[key] = ObjectRecord(
+                self._simulation, self._kind, self._binding_name, object_id
+            )
+        elif record.id.name is None and object_id.name is not None:
+            record.id = object_id
+        return record
+
+    def records(self) -> tuple[ObjectRecord, ...]:
+        """Every record, in the order in which they were first reached. Not for worker code."""
+        return tuple(self._records.values())
+
+    def dispose(self) -> None:
+        """The world ends. Not for worker code."""
+        for record in self._records.values():
+            record.dispose()
+        self._records.clear()
+
+    @staticmethod
+    def _refuse_jurisdiction() -> None:
+        message = "Jurisdiction restrictions are not implemented in workerd."
+        raise JsException(message)
+
+    def __repr__(self) -> str:
+        return f"<DurableObjectNamespace {self._binding_name}, {len(self._records)} objects>"
