@@ -27,15 +27,10 @@ from emulator.values.conversion import (
 )
 from emulator.values.js_map import JsMap
 from emulator.values.refusals import passes_by_reference, refusal
-from emulator.values.serializer import serialized_size
 from emulator.values.undefined import Undefined
 from emulator.web.js_dict import JsDict
 
-__all__ = ["RPC_BYTES_MAX", "check_rpc_size", "is_surely_within", "structured_clone"]
-
-# One message between stubs (Cloudflare docs, Workers RPC, "Limitations").
-RPC_BYTES_MAX: Final = 32 * 1_024 * 1_024
-_VISITS_MAX: Final = 1_000  # Ours: beyond so many values, counting bytes is as cheap.
+__all__ = ["structured_clone"]
 
 _AS_THEY_ARE: Final = frozenset({str, int, bool, type(None), Undefined})
 
@@ -63,70 +58,6 @@ def structured_clone(value: Any, *, for_storage: bool) -> Any:
         return _Cloner(for_storage=for_storage).clone(value)
     except RecursionError:
         raise js_error("RangeError", "Maximum call stack size exceeded") from None
-
-
-def is_surely_within(value: Any, limit_bytes: int) -> bool:
-    """Whether a value is within a size by a glance; False means "count the bytes".
-
-    Looks at a bounded number of values and takes the largest size that each can have.
-
-    Args:
-        value: What would be sent.
-        limit_bytes: The size in question, header included.
-    """
-    left = limit_bytes - 16
-    visits = _VISITS_MAX
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        left -= 16
-        visits -= 1
-        if isinstance(item, str):
-            left -= 2 * len(item)
-        elif isinstance(item, bytes | bytearray):
-            left -= len(item)
-        elif isinstance(item, memoryview):
-            left -= item.nbytes
-        elif isinstance(item, array):
-            left -= len(item) * item.itemsize
-        elif isinstance(item, int):
-            left -= item.bit_length() // 8
-        elif isinstance(item, dict):
-            if len(item) * 2 > visits:
-                return False
-            waiting += item.keys()
-            waiting += item.values()
-        elif isinstance(item, list | tuple | set | frozenset):
-            if len(item) > visits:
-                return False
-            waiting += item
-        elif isinstance(item, Exception):
-            left -= 2 * len(str(item))
-        elif isinstance(item, re.Pattern):
-            left -= 4 * len(item.pattern)
-        if left < 0 or visits <= 0:
-            return False
-    return True
-
-
-def check_rpc_size(value: Any) -> None:
-    """Refuse a message which is too large to be sent between stubs.
-
-    Args:
-        value: The result of a call, or the list of its arguments.
-
-    Raises:
-        JsException: Error with the platform's text; DataCloneError if it is no data.
-    """
-    if is_surely_within(value, RPC_BYTES_MAX):
-        return
-    size = serialized_size(value)
-    if size > RPC_BYTES_MAX:
-        raise js_error(
-            "Error",
-            "Serialized RPC arguments or return values are limited to 32MiB, "
-            f"but the size of this value was: {size} bytes.",
-        )
 
 
 @final
