@@ -29,10 +29,12 @@ from emulator.values.js_map import JsMap
 from emulator.values.refusals import passes_by_reference, refusal
 from emulator.values.undefined import Undefined
 from emulator.web.js_dict import JsDict
+from emulator.web.uint8_array import Uint8Array
 
 __all__ = ["structured_clone"]
 
-_AS_THEY_ARE: Final = frozenset({str, int, bool, type(None), Undefined})
+# Immutable, and on the other side what they are on this.
+_AS_THEY_ARE: Final = frozenset({str, int, bool, type(None), Undefined, Uint8Array})
 
 
 def structured_clone(value: Any, *, for_storage: bool) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emulator.errors import JsException, JsTypeError, js_error
 from emulator.values.refusals import refusal
+from emulator.web.uint8_array import Uint8Array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -248,15 +249,7 @@ def typed_array(tag: str, data: memoryview) -> Any:
         ValueError: The bytes do not fill whole elements.
     """
     if tag in "BC?":
-        return _uint8_array(data)
+        return Uint8Array(data)
     result = array(_VIEW_CODES[tag])
     result.frombytes(data)
     return result
-
-
-def _uint8_array(data: memoryview) -> Any:
-    try:
-        from emulator.web.streams import Uint8Array
-    except ImportError:
-        return bytes(data)
-    return Uint8Array(data)

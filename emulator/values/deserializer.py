@@ -61,6 +61,8 @@ def deserialize(data: bytes | bytearray | memoryview) -> Any:
         )
     try:
         return _Reader(source).read()
+    except JsException:
+        raise
     except (IndexError, KeyError, struct_error, ValueError):
         raise _broken() from None
     except RecursionError:
@@ -163,14 +165,8 @@ class _Reader:
         return text
 
     def read_reference(self) -> Any:
-        number = self.varint()
-        value = self.objects[number]
-        if not isinstance(value, _Buffer):
-            return value
-        if self.place < len(self.data) and self.data[self.place] == 0x56:
-            return self._view(value.content)
-        result = self.objects[number] = typed_array("B", value.content)
-        return result
+        value = self.objects[self.varint()]
+        return self._content_or_view(value) if isinstance(value, _Buffer) else value
 
     def read_object(self) -> JsDict:
         result = JsDict()
@@ -276,16 +272,16 @@ class _Reader:
         return self._buffer(size)
 
     def _buffer(self, size: int) -> Any:
-        content = self.take(size)
-        number = len(self.objects)
-        self.objects.append(None)
+        buffer = _Buffer(self.take(size))
+        self.objects.append(buffer)
+        return self._content_or_view(buffer)
+
+    def _content_or_view(self, buffer: _Buffer) -> Any:
         if self.place < len(self.data) and self.data[self.place] == 0x56:
-            # The buffer is for its view alone, unless something refers to it later.
-            self.objects[number] = _Buffer(content)
-            return self._view(content)
-        result = typed_array("B", content)
-        self.objects[number] = result
-        return result
+            return self._view(buffer.content)
+        if buffer.whole is None:
+            buffer.whole = typed_array("B", buffer.content)
+        return buffer.whole
 
     def _view(self, content: memoryview) -> Any:
         self.place += 1
@@ -325,12 +321,13 @@ class _Reader:
 
 @final
 class _Buffer:
-    """An ArrayBuffer which so far only its view has needed."""
+    """An ArrayBuffer, which a value may show whole, in views, or both."""
 
-    __slots__ = ("content",)
+    __slots__ = ("content", "whole")
 
     def __init__(self, content: memoryview) -> None:
         self.content = content
+        self.whole: Any = None
 
 
 _READERS: Final[dict[int, Callable[[_Reader], Any]]] = {

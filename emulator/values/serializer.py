@@ -30,6 +30,7 @@ from emulator.values.js_map import JsMap
 from emulator.values.refusals import passes_by_reference, refusal
 from emulator.values.undefined import Undefined
 from emulator.web.js_dict import JsDict
+from emulator.web.uint8_array import Uint8Array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,7 @@ def serialized_size(value: object) -> int:
 
 
 def _serialize(value: object, *, for_storage: bool) -> bytes:
-    if type(value) is bytes:
+    if isinstance(value, bytes):
         # One copy instead of two for the large plain case.
         length = _varint(len(value))
         return b"".join((HEADER, b"B", length, value, b"VB\x00", length, b"\x00"))
@@ -316,6 +317,7 @@ _WRITERS: Final[dict[type, Callable[[_Writer, Any], None]]] = {
     bool: _Writer.write_bool,
     float: _Writer.write_float,
     bytes: _Writer.write_buffer,
+    Uint8Array: _Writer.write_buffer,
     tuple: _Writer.write_tuple,
     Undefined: _Writer.write_undefined,
     datetime: _Writer.write_date,
