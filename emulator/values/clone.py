@@ -35,6 +35,8 @@ __all__ = ["structured_clone"]
 
 # Immutable, and on the other side what they are on this.
 _AS_THEY_ARE: Final = frozenset({str, int, bool, type(None), Undefined, Uint8Array})
+_CONTAINERS: Final = (dict, list, set, frozenset, Exception)
+_BUFFERS: Final = (bytes, bytearray, memoryview, array)
 
 
 def structured_clone(value: Any, *, for_storage: bool) -> Any:
@@ -79,12 +81,12 @@ class _Cloner:
             return value
         if kind is float:
             return number_of_float(value)
-        if isinstance(value, dict | list | set | frozenset | Exception):
+        if isinstance(value, _CONTAINERS):
             copy = self.copies.get(id(value))
             return self._container(value) if copy is None else copy
         if isinstance(value, tuple):
             return [self.clone(item) for item in value]
-        if isinstance(value, bytes | bytearray | memoryview | array):
+        if isinstance(value, _BUFFERS):
             return self._buffer(value)
         return self._rest(value)
 
@@ -122,7 +124,7 @@ class _Cloner:
         view = view_of(value)
         assert view is not None
         tag, data = view
-        return typed_array(tag, memoryview(data))
+        return typed_array(tag, data)
 
     def _rest(self, value: Any) -> Any:
         if isinstance(value, str):

@@ -201,7 +201,7 @@ def view_of(value: Any) -> tuple[str, bytes | bytearray | memoryview] | None:
     Raises:
         JsException: DataCloneError, for a buffer without a typed array of its kind.
     """
-    if isinstance(value, bytes | bytearray):
+    if isinstance(value, (bytes, bytearray)):
         return "B", value
     if isinstance(value, array):
         code, size = str(value.typecode), value.itemsize
@@ -237,7 +237,7 @@ _VIEW_CODES: Final = {
 }
 
 
-def typed_array(tag: str, data: memoryview) -> Any:
+def typed_array(tag: str, data: bytes | bytearray | memoryview) -> Any:
     """A copy of the bytes as the Python value of a typed array.
 
     Args:

@@ -20,6 +20,7 @@ RPC_BYTES_MAX: Final = 32 * 1_024 * 1_024
 _VISITS_MAX: Final = 1_000  # Ours: beyond so many values, counting bytes is as cheap.
 # Ours: tag, length, index and padding of any one value are less than this.
 _OVERHEAD_BYTES: Final = 32
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 
 
 def serialized_size_bound(value: Any, *, limit_bytes: int = RPC_BYTES_MAX) -> int | None:
@@ -46,29 +47,30 @@ def _is_surely_within(value: Any, limit_bytes: int) -> bool:
     left = limit_bytes
     visits = _VISITS_MAX
     waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        visits -= 1
+    for item in waiting:  # Grows meanwhile.
         left -= _OVERHEAD_BYTES
-        if isinstance(item, dict | list | tuple | set | frozenset):
-            if 2 * len(item) > visits:
+        if type(item) is str:
+            left -= 4 * len(item)  # Two 16-bit units for a character beyond the first plane.
+        elif isinstance(item, _CONTAINERS):
+            visits -= 2 * len(item)
+            if visits < 0:
                 return False
             waiting += item
             if isinstance(item, dict):
                 waiting += item.values()
         else:
             left -= _bytes_at_most(item)
-        if left < 0 or visits < 0:
+        if left < 0:
             return False
     return True
 
 
 def _bytes_at_most(item: Any) -> int:
     """The most bytes that one value without parts has, beside tag and length."""
-    if isinstance(item, str):
-        return 4 * len(item)  # Two 16-bit units for a character beyond the first plane.
-    if isinstance(item, bytes | bytearray):
+    if isinstance(item, (bytes, bytearray)):
         return len(item)
+    if isinstance(item, str):
+        return 4 * len(item)
     if isinstance(item, memoryview):
         return item.nbytes
     if isinstance(item, array):
