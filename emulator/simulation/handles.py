@@ -35,46 +35,50 @@ OWNER: Final[ContextVar[Owner | None]] = ContextVar("OWNER", default=None)
 class Handle:
     """A callback in the ready queue; the surface of `asyncio.Handle` that code uses."""
 
-    __slots__ = ("args", "callback", "context", "is_cancelled")
+    # Three fields and no more: one is made for each step of each task.
+    __slots__ = ("args", "callback", "context")
 
     def __init__(
         self, callback: Callable[..., object], args: tuple[Any, ...], context: Context
     ) -> None:
+        #: None once the handle is cancelled.
         self.callback: Callable[..., object] | None = callback
         self.args = args
         self.context = context
-        self.is_cancelled = False
 
     def cancel(self) -> None:
         """Never run the callback."""
-        self.is_cancelled = True
         self.callback = None
         self.args = ()
 
     def cancelled(self) -> bool:
         """Whether `cancel` was called."""
-        return self.is_cancelled
+        return self.callback is None
 
     def get_context(self) -> Context:
         """The context in which the callback runs."""
         return self.context
 
     def __repr__(self) -> str:
-        state = " cancelled" if self.is_cancelled else ""
-        name = getattr(self.callback, "__qualname__", type(self.callback).__name__)
-        return f"<{type(self).__name__}{state} {name}>"
+        if self.callback is None:
+            return f"<{type(self).__name__} cancelled>"
+        # Never the callback's own repr, which may hold a memory address.
+        name = getattr(self.callback, "__qualname__", type(self.callback).__qualname__)
+        return f"<{type(self).__name__} {name}>"
 
 
-@final
 class TimerHandle(Handle):
     """A callback that waits for its time in the heap.
 
     Attributes:
         due_ms: Simulated milliseconds since the Unix epoch.
+        is_scheduled: It is still in the loop's heap.
         is_background: It does not keep a simulation from being idle (an eviction timer).
     """
 
-    __slots__ = ("due_ms", "is_background", "is_scheduled", "loop")
+    __slots__ = ("due_ms", "is_scheduled", "loop")
+
+    is_background = False
 
     def __init__(
         self,
@@ -87,16 +91,13 @@ class TimerHandle(Handle):
         self.callback = callback
         self.args = args
         self.context = context
-        self.is_cancelled = False
         self.loop = loop
         self.due_ms = due_ms
         self.is_scheduled = True
-        self.is_background = False
 
     def cancel(self) -> None:
         """Never run the callback."""
-        if not self.is_cancelled:
-            self.is_cancelled = True
+        if self.callback is not None:
             self.callback = None
             self.args = ()
             if self.is_scheduled:
@@ -105,6 +106,15 @@ class TimerHandle(Handle):
     def when(self) -> float:
         """The due time in the loop's own seconds."""
         return (self.due_ms - self.loop.clock.start_ms) / 1000
+
+
+@final
+class BackgroundTimer(TimerHandle):
+    """A timer that does not keep a simulation from being idle."""
+
+    __slots__ = ()
+
+    is_background = True
 
 
 class SimulationTask(asyncio.Task[Any]):
@@ -116,14 +126,22 @@ class SimulationTask(asyncio.Task[Any]):
 
     __slots__ = ("_sequence", "owner")
 
+    _sequence: int
     owner: Owner | None
+    # Of asyncio: whether the end of an unfinished task is worth a log line.
+    _log_destroy_pending: bool
+
+    def abandon(self) -> None:
+        """It will not be finished, on purpose: no complaint when it is dropped."""
+        self._log_destroy_pending = False
 
     def __hash__(self) -> int:
         try:
             return self._sequence
         except AttributeError:
-            self._sequence: int = self.get_loop().next_sequence()  # type: ignore[attr-defined]  # Our loop.
-            return self._sequence
+            loop: Any = self.get_loop()
+            self._sequence = sequence = int(loop.next_sequence())
+            return sequence
 
 
 class SimulationFuture(asyncio.Future[Any]):
@@ -133,10 +151,12 @@ class SimulationFuture(asyncio.Future[Any]):
 
     #: What must happen, in words, for the report of a deadlock.
     waits_for: str
+    _sequence: int
 
     def __hash__(self) -> int:
         try:
             return self._sequence
         except AttributeError:
-            self._sequence: int = self.get_loop().next_sequence()  # type: ignore[attr-defined]  # Our loop.
-            return self._sequence
+            loop: Any = self.get_loop()
+            self._sequence = sequence = int(loop.next_sequence())
+            return sequence

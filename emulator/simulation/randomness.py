@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import os
 import random
+import uuid
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, final
+
+from emulator.simulation.patches import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,31 +60,43 @@ class Randomness:
 def ambient_chance(randomness: Randomness, is_inside: Callable[[], bool]) -> Iterator[None]:
     """Make Python's own sources of chance obey the seed while the block runs.
 
-    Covers `os.urandom` (so `uuid.uuid4` too), `secrets` and `random.SystemRandom`, and the
-    module-level functions of `random`. The state of `random` is put back at the end.
+    Covers `os.urandom` (so `uuid.uuid4` too), `secrets`, `random.SystemRandom`, generators
+    made without a seed, the machine's address in `uuid.uuid1`, and the module-level
+    functions of `random`, whose state is put back at the end.
 
     Args:
-        randomness: The simulation's streams; "ambient" is drawn from.
+        randomness: The simulation's streams; those that begin with "ambient" are drawn from.
         is_inside: Whether the present code belongs to the simulation; other threads do not.
     """
-    real_urandom = os.urandom
+    real_urandom, real_seed, real_getnode = os.urandom, random.Random.seed, uuid.getnode
 
     def urandom(size: int, /) -> bytes:
-        return (
-            randomness.token_bytes("ambient.urandom", size)
-            if is_inside()
-            else real_urandom(size)
-        )
+        if is_inside():
+            return randomness.token_bytes("ambient.urandom", size)
+        return real_urandom(size)
+
+    def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+        if a is None and is_inside():
+            a = randomness.stream("ambient.seed").getrandbits(128)
+        real_seed(self, a, version)
+
+    def getnode() -> int:
+        # The lowest bit of the first octet marks an address that no card has (RFC 9562).
+        return 0x0100_0000_0001 if is_inside() else real_getnode()
 
     module: Any = random
     state = random.getstate()
     digest = sha256(f"{randomness.seed}\0ambient.random".encode()).digest()
     random.seed(int.from_bytes(digest, "big"))
+    patches = Patches()
+    patches.replace(os, "urandom", urandom)
     # `random` binds `os.urandom` under its own name at import.
-    real_private = module._urandom
-    os.urandom, module._urandom = urandom, urandom
+    patches.replace(random, "_urandom", urandom)
+    patches.replace(random.Random, "seed", seed)
+    patches.replace(random, "seed", partial(seed, module._inst))
+    patches.replace(uuid, "getnode", getnode)
     try:
         yield
     finally:
-        os.urandom, module._urandom = real_urandom, real_private
+        patches.restore()
         random.setstate(state)

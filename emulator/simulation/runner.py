@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
-from emulator.errors import WorldError
+from emulator.errors import ConfigurationError, SimulationError, WorldError
 from emulator.simulation.ambient import ambient, frozen_start_ms
 from emulator.simulation.clock import START_MS_DEFAULT, Clock, instant_ms
 from emulator.simulation.loop import SimulationLoop
@@ -21,12 +22,16 @@ from emulator.simulation.schedules import Fifo, Schedule
 from emulator.simulation.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
     from datetime import datetime
 
 __all__ = ["Simulation", "current_simulation", "run"]
 
 T = TypeVar("T")
+
+#: Simulated seconds that cancelled tasks have for their `finally` blocks. Ours: without it,
+#: a task that ignores its cancellation would keep the simulation alive for ever.
+CLEANUP_S: Final = 60
 
 
 @final
@@ -64,7 +69,7 @@ class Simulation:
         #: What other rooms keep for the length of the simulation, by name.
         self.attachments: dict[str, Any] = {}
 
-    def run(self, async_fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+    def run(self, async_fn: Callable[..., Awaitable[T]], *args: Any) -> T:
         """Run `async_fn(*args)` to its end, under this simulation's time and chance.
 
         May be called again; time goes on where it stood. Tasks that are still alive stay
@@ -73,7 +78,9 @@ class Simulation:
         Raises:
             SimulationDeadlock: If it waits for something that nothing can complete.
             SimulationRunaway: If events or simulated time do not end.
-            WorldError: If a loop is already running in this thread.
+            WorldError: If a loop is already running in this thread, or another simulation
+                in another thread.
+            ConfigurationError: If `async_fn` is a coroutine, not a function.
         """
         if asyncio._get_running_loop() is not None:
             message = (
@@ -81,53 +88,64 @@ class Simulation:
                 "here: await the coroutine instead"
             )
             raise WorldError(message)
-        was_collecting = gc.isenabled()
-        gc.disable()
-        try:
-            with ambient(self.clock, self.randomness):
-                return self._run_main(async_fn(*args))
-        finally:
-            if was_collecting:
-                gc.enable()
+        if asyncio.iscoroutine(async_fn):
+            async_fn.close()
+            message = "run() takes the async function itself: run(main), not run(main())"
+            raise ConfigurationError(message)
+
+        async def main() -> T:
+            return await async_fn(*args)
+
+        with self.in_force():
+            return self._run_main(main())
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Hold clocks and chance, and collect garbage only where the loop says so.
+
+        `run` and `close` do it themselves; around both it saves doing it twice.
+        """
+        with ambient(self.clock, self.randomness):
+            was_collecting = gc.isenabled()
+            gc.disable()
+            try:
+                yield
+            finally:
+                if was_collecting:
+                    gc.enable()
 
     def _run_main(self, coro: Coroutine[Any, Any, T]) -> T:
         main = self.loop.create_task(coro, name="main")
         try:
-            result: T = self.loop.run_until_complete(main)
+            return self.loop.run_until_complete(main)
         except BaseException:
             # A deadlock, a runaway or Ctrl-C leaves the main task unfinished: end it now,
             # so that its `finally` blocks run while the simulation still stands.
             if not main.done():
-                main.cancel()
                 self._finish([main])
+            elif not main.cancelled():
+                main.exception()  # Seen: it is on its way to the caller.
             raise
-        return result
 
     def _finish(self, tasks: list[asyncio.Task[Any]]) -> None:
         """Run cancelled tasks to their end; whatever still hangs is left behind."""
         for task in tasks:
             task.cancel()
         if tasks:
-            gathered = asyncio.gather(*tasks, return_exceptions=True)
-            try:
-                self.loop.run_until_complete(gathered)
-            except Exception:
-                gathered.cancel()
+            with suppress(SimulationError):
+                self.loop.run_until_complete(asyncio.wait(tasks, timeout=CLEANUP_S))
 
     def close(self) -> None:
         """End every task that is left, close the loop. Nothing happens the second time."""
         if self.loop.is_closed():
             return
-        was_collecting = gc.isenabled()
-        gc.disable()
         try:
-            with ambient(self.clock, self.randomness):
-                alive = sorted(asyncio.all_tasks(self.loop), key=hash)
-                self._finish(self.loop.not_buried(alive))
-                self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            with self.in_force():
+                self._finish(self.loop.living_tasks())
+                if self.loop.has_async_generators:
+                    with suppress(SimulationError):
+                        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         finally:
-            if was_collecting:
-                gc.enable()
             self.loop.close()
 
     def __repr__(self) -> str:
@@ -177,14 +195,14 @@ def run(
     Raises:
         SimulationDeadlock: If it waits for something that nothing can complete.
         SimulationRunaway: If events or simulated time do not end.
-        WorldError: If a loop is already running in this thread.
+        WorldError: If a loop is already running in this thread, or another simulation in
+            another thread.
+        ConfigurationError: If `async_fn` is a coroutine, not a function.
     """
     simulation = Simulation(seed=seed, schedule=schedule, start_time=start_time)
-
-    async def main() -> T:
-        return await async_fn(*args)
-
-    try:
-        return simulation.run(main)
-    finally:
-        simulation.close()
+    # Held once for both: holding and letting go costs more than an empty run.
+    with simulation.in_force():
+        try:
+            return simulation.run(async_fn, *args)
+        finally:
+            simulation.close()

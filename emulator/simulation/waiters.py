@@ -28,10 +28,7 @@ def describe_waiters(loop: SimulationLoop) -> tuple[str, ...]:
     Returns:
         At most `LINES_MAX` sentences, oldest task first.
     """
-    # `all_tasks` walks a set: the hash of our tasks is their sequence, so sorting by it
-    # is the order of creation, in every run.
-    tasks = sorted(asyncio.all_tasks(loop), key=hash)
-    tasks = loop.not_buried(tasks)
+    tasks = loop.living_tasks()
     lines = [_describe(task) for task in tasks[:LINES_MAX]]
     if len(tasks) > LINES_MAX:
         lines.append(f"and {len(tasks) - LINES_MAX} more tasks")

@@ -1,0 +1,52 @@
+"""Patches: attributes of other people's modules, replaced for a while.
+
+Promises: whatever was replaced is put back as it was, in reverse order, an inherited
+attribute included. Leaves to others: what is replaced, and by what.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, final
+
+__all__ = ["Patches"]
+
+_ABSENT: Final = object()
+
+
+@final
+class Patches:
+    """A list of replacements that can be undone.
+
+    Flat on purpose: a simulation is started hundreds of times a second, and a stack of
+    context managers costs more than the replacements themselves.
+    """
+
+    __slots__ = ("_undo",)
+
+    def __init__(self) -> None:
+        self._undo: list[tuple[Any, str, Any]] = []
+
+    def replace(self, holder: Any, name: str, value: object) -> None:
+        """Set `holder.name`, and remember what was there.
+
+        Args:
+            holder: A module or a class.
+            name: The attribute.
+            value: What it is until `restore`.
+        """
+        # Only what the holder has itself: an inherited attribute is restored by deletion.
+        self._undo.append((holder, name, vars(holder).get(name, _ABSENT)))
+        setattr(holder, name, value)
+
+    def restore(self) -> None:
+        """Put everything back, the latest first."""
+        while self._undo:
+            holder, name, value = self._undo.pop()
+            if value is _ABSENT:
+                delattr(holder, name)
+            else:
+                setattr(holder, name, value)
+
+    def __repr__(self) -> str:
+        names = ", ".join(f"{holder.__name__}.{name}" for holder, name, _ in self._undo)
+        return f"<Patches {names}>"
