@@ -1,0 +1,176 @@
+"""Body: the half that Request and Response share.
+
+Promises: a body is used once, and says so in the platform's words; bytes are not copied
+through a stream that nobody asked for. Leaves to others: status, method, URL.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, final
+
+from emulator.errors import JsTypeError, js_error
+from emulator.web.readable import ReadableStream
+from emulator.web.uint8_array import Uint8Array
+
+if TYPE_CHECKING:
+    import builtins
+
+    from emulator.web.headers import Headers
+
+__all__ = ["Body", "BodyUsedError", "as_content", "content_type_of"]
+
+_USED = (
+    "Body has already been used. It can only be used once. Use tee() first if you need to "
+    "read it twice."
+)
+
+
+@final
+class BodyUsedError(JsTypeError, OSError):
+    """The body was used already: the platform's TypeError, and the OSError of Pyodide."""
+
+
+def as_content(body: Any, *, owner: str) -> bytes | ReadableStream | None:
+    """A body argument as bytes or a stream.
+
+    Args:
+        body: str, bytes and the like, a ReadableStream, or None.
+        owner: "Request" or "Response", for the error.
+
+    Raises:
+        TypeError: For any other type, in the words of Cloudflare's `workers` package.
+        JsTypeError: If the stream has been read from.
+    """
+    if body is None or isinstance(body, bytes):
+        return body
+    if isinstance(body, str):
+        return body.encode("utf-8", "replace")
+    if isinstance(body, bytearray | memoryview):
+        return bytes(body)
+    if isinstance(body, ReadableStream):
+        if body.is_disturbed:
+            raise js_error(
+                "TypeError",
+                "This ReadableStream is disturbed (has already been read from), and cannot "
+                "be used as a body.",
+            )
+        return body
+    raise TypeError(f"Unsupported type in {owner}: {type(body).__name__}")
+
+
+def content_type_of(body: Any) -> str | None:
+    """The content type that the platform gives a body which names none."""
+    return "text/plain;charset=UTF-8" if isinstance(body, str) else None
+
+
+class Body:
+    """What can be read once: text, bytes, JSON, or a stream."""
+
+    headers: Headers
+    _content: builtins.bytes | ReadableStream | None
+    _data_used: bool
+
+    def _set_content(self, content: builtins.bytes | ReadableStream | None) -> None:
+        self._content = content
+        self._data_used = False
+
+    @property
+    def body(self) -> ReadableStream | None:
+        """The body as a stream; None if there is none."""
+        if isinstance(self._content, bytes):
+            stream = ReadableStream.from_bytes(self._content)
+            stream._disturbed = self._data_used
+            if self._data_used:
+                stream._lock = self
+            self._content = stream
+        return self._content
+
+    @property
+    def body_used(self) -> bool:
+        """Whether the body has been read, even if only begun."""
+        if isinstance(self._content, ReadableStream):
+            return self._content.is_disturbed
+        return self._data_used
+
+    bodyUsed = body_used
+
+    @property
+    def body_length(self) -> int | None:
+        """The body's length in bytes if it is known; 0 without a body."""
+        if self._content is None:
+            return 0
+        if isinstance(self._content, bytes):
+            return len(self._content)
+        return self._content.known_length
+
+    def _refuse_if_used(self) -> None:
+        if self._content is not None and self.body_used:
+            raise BodyUsedError(_USED)
+
+    async def _consume(self) -> builtins.bytes:
+        self._refuse_if_used()
+        content = self._content
+        if content is None:
+            return b""
+        if isinstance(content, bytes):
+            self._data_used = True
+            return content
+        return await content.read_all()
+
+    async def buffer(self) -> Uint8Array:
+        """The body as an ArrayBuffer.
+
+        Raises:
+            BodyUsedError: If it was read before. So do all the others.
+        """
+        return Uint8Array(await self._consume())
+
+    async def arrayBuffer(self) -> Uint8Array:
+        """The same under JavaScript's name."""
+        return await self.buffer()
+
+    async def bytes(self) -> builtins.bytes:
+        """The body as bytes."""
+        return bytes(await self._consume())
+
+    async def memoryview(self) -> builtins.memoryview:
+        """The body as a view."""
+        return memoryview(await self._consume())
+
+    async def text(self) -> str:
+        """The body as text; bytes that are no UTF-8 become U+FFFD."""
+        return (await self._consume()).removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+
+    async def string(self) -> str:
+        """The same under Pyodide's name."""
+        return await self.text()
+
+    async def _json(self, **kwargs: Any) -> Any:
+        return json.loads(await self.text(), **kwargs)
+
+    def _split(self) -> builtins.bytes | ReadableStream | None:
+        """Content for a clone; this body keeps its own."""
+        content = self._content
+        if content is None:
+            return None
+        if self.body_used or (isinstance(content, ReadableStream) and content.locked):
+            # The text is workerd's, comma and all: clone() is a tee() of the body.
+            raise BodyUsedError("This ReadableStream is currently locked to a reader,")
+        if isinstance(content, bytes):
+            return content
+        self._content, other = content.tee()
+        return other
+
+    def _take_over(self) -> builtins.bytes | ReadableStream | None:
+        """Content for a new owner; this body is used from now on."""
+        content = self._content
+        if isinstance(content, bytes):
+            self._data_used = True
+            return content
+        if content is None:
+            return None
+        moved = ReadableStream._over(content._source)
+        content._acquire(self)
+        content._disturbed = True
+        return moved

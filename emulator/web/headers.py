@@ -1,0 +1,168 @@
+"""Headers: names and values of a request or response.
+
+Promises: names without case, several values joined by ", ", every `set-cookie` apart, no
+value that could smuggle a line. Leaves to others: what the headers mean.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, final
+
+from emulator.errors import js_error
+
+__all__ = ["Headers"]
+
+# RFC 9110, token. workerd takes an empty name too (measured).
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
+_COOKIE = "set-cookie"
+
+
+def _name(name: str) -> str:
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise js_error("TypeError", "Invalid header name.")
+    return name.lower()
+
+
+def _value(value: object) -> str:
+    # White space around a value is taken off before it is looked at (WHATWG Fetch).
+    text = str(value).strip("\t\n\r ")
+    if "\r" in text or "\n" in text or "\0" in text:
+        raise js_error("TypeError", "Invalid header value.")
+    return text
+
+
+@final
+class Headers(Mapping[str, str]):
+    """The Headers class of the platform, which is also a mapping for Python.
+
+    Args:
+        init: Headers, a mapping, or pairs of name and value.
+
+    Raises:
+        JsTypeError: "Invalid header name.", "Invalid header value.", or a pair that is none.
+    """
+
+    def __init__(self, init: Any = None) -> None:
+        self._values: dict[str, list[str]] = {}
+        if init is None:
+            return
+        if isinstance(init, Headers):
+            self._values = {name: list(values) for name, values in init._values.items()}
+            return
+        for name, value in _pairs(init):
+            self.append(name, value)
+
+    def append(self, name: str, value: object) -> None:
+        """Add a value beside those that the name has."""
+        self._values.setdefault(_name(name), []).append(_value(value))
+
+    def set(self, name: str, value: object) -> None:
+        """Replace every value of the name."""
+        self._values[_name(name)] = [_value(value)]
+
+    def delete(self, name: str) -> None:
+        """Remove the name; no error if it is not there."""
+        self._values.pop(_name(name), None)
+
+    def has(self, name: str) -> bool:
+        """Whether the name has a value."""
+        return _name(name) in self._values
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The values joined by ", ", or the default."""
+        values = self._values.get(_name(name))
+        return default if values is None else ", ".join(values)
+
+    def get_all(self, name: str, default: Any = None) -> Any:
+        """Every value apart, or the default (`http.client.HTTPMessage`)."""
+        values = self._values.get(_name(name))
+        return default if values is None else list(values)
+
+    def getAll(self, name: str) -> list[str]:
+        """Every Set-Cookie apart; the platform allows no other name.
+
+        Raises:
+            JsTypeError: For any other name.
+        """
+        if _name(name) != _COOKIE:
+            raise js_error(
+                "TypeError",
+                'getAll() can only be used with the header name "Set-Cookie".',
+            )
+        return self.getSetCookie()
+
+    def getSetCookie(self) -> list[str]:
+        """Every Set-Cookie apart."""
+        return list(self._values.get(_COOKIE, ()))
+
+    def entries(self) -> Iterator[tuple[str, str]]:
+        """Pairs by sorted lower-case name; each Set-Cookie is a pair of its own."""
+        for name in sorted(self._values):
+            if name == _COOKIE:
+                for value in self._values[name]:
+                    yield name, value
+            else:
+                yield name, ", ".join(self._values[name])
+
+    def forEach(self, callback: Any) -> None:
+        """Call with (value, name, headers) for each pair."""
+        for name, value in list(self.entries()):
+            callback(value, name, self)
+
+    def raw_items(self) -> list[tuple[str, str]]:
+        """The pairs of `entries` as a list, as they go over a wire."""
+        return list(self.entries())
+
+    def __getitem__(self, name: str) -> str:
+        values = self._values.get(_name(name))
+        if values is None:
+            raise KeyError(name)
+        return ", ".join(values)
+
+    def __setitem__(self, name: str, value: object) -> None:
+        self.set(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        if not self.has(name):
+            raise KeyError(name)
+        self.delete(name)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._values))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Headers):
+            return self._values == other._values
+        if isinstance(other, Mapping):
+            return dict(self) == {str(name).lower(): value for name, value in other.items()}
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # Mutable, as a dict is.
+
+    def __repr__(self) -> str:
+        return f"Headers({self.raw_items()!r})"
+
+
+def _pairs(init: Any) -> Iterable[tuple[str, object]]:
+    if isinstance(init, Mapping):
+        return list(init.items())
+    if hasattr(init, "multi_items"):
+        return list(init.multi_items())
+    if isinstance(init, str | bytes) or not isinstance(init, Iterable):
+        raise js_error("TypeError", "Received unexpected type for headers argument")
+    pairs = [tuple(pair) for pair in init]
+    if any(len(pair) != 2 for pair in pairs):
+        raise js_error(
+            "TypeError",
+            "To initialize a Headers object from a sequence, each inner sequence must have "
+            "exactly two elements.",
+        )
+    return [(name, value) for name, value in pairs]

@@ -1,0 +1,244 @@
+"""Response: what a worker answers.
+
+Promises: the surface of Cloudflare's `workers` package and the JavaScript names, checked
+as workerd checks. Leaves to others: bodies (body), how it travels.
+"""
+
+from __future__ import annotations
+
+import json as json_text
+from http import HTTPStatus
+from typing import Any, Final, final
+
+from emulator.errors import js_error
+from emulator.web.body import Body, as_content, content_type_of
+from emulator.web.headers import Headers
+
+__all__ = ["Response"]
+
+_NULL_BODY: Final = (101, 204, 205, 304)
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+# What workerd's HTTP library says for a status it has no phrase for.
+_CLASSES: Final = {2: "Successful", 3: "Redirection", 4: "Client Error", 5: "Server Error"}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return _CLASSES.get(status // 100, "")
+
+
+@final
+class Response(Body):
+    """A response.
+
+    Args:
+        body: str, bytes, a ReadableStream, None, or a Response to copy.
+        status: 200 unless given; an int or `http.HTTPStatus`.
+        status_text: The reason phrase; the status's own unless given.
+        headers: A dict, pairs, or Headers.
+        web_socket: The client's half of a WebSocket pair, with status 101.
+        options: `statusText`, `webSocket`, `cf`, `encodeBody`.
+
+    Raises:
+        JsRangeError: For a status outside 200 to 599 (101 only with a WebSocket).
+        JsTypeError: For a body with a status that has none, or a bad status text.
+        TypeError: For a body of another type.
+        ValueError: For options beside a Response.
+    """
+
+    def __init__(
+        self,
+        body: Any = None,
+        status: HTTPStatus | int | None = None,
+        status_text: str = "",
+        headers: Any = None,
+        web_socket: Any = None,
+        **options: Any,
+    ) -> None:
+        status_text = options.pop("statusText", None) or status_text or ""
+        web_socket = options.pop("webSocket", None) or web_socket
+        self.cf = options.pop("cf", None)
+        self.encode_body = options.pop("encodeBody", "automatic")
+        if options:
+            raise TypeError(f"Response has no option {next(iter(options))!r}")
+        if isinstance(body, Response):
+            if status is not None or status_text or headers is not None:
+                raise ValueError(
+                    "Expected no options when constructing Response from a js.Response"
+                )
+            self.__dict__.update(body.__dict__)
+            self.headers = Headers(body.headers)
+            self._set_content(body._take_over())
+            return
+        self.status = 200 if status is None else int(status)
+        self._check_status(web_socket)
+        if any(not (" " <= c <= "\xff" or c == "\t") or c == "\x7f" for c in status_text):
+            raise js_error("TypeError", "Invalid statusText")
+        self.status_text = status_text or _phrase(self.status)
+        self._status_text_given = status_text
+        self.headers = Headers(headers)
+        self.web_socket = web_socket
+        self.url = ""
+        self.redirected = False
+        self.type = "default"
+        content = as_content(body, owner="Response")
+        if content is not None and self.status in _NULL_BODY:
+            if content != b"":
+                raise js_error(
+                    "TypeError",
+                    "Response with null body status (101, 204, 205, or 304) cannot have "
+                    "a body.",
+                )
+            content = None
+        kind = content_type_of(body)
+        if content is not None and kind is not None and not self.headers.has("content-type"):
+            self.headers.set("content-type", kind)
+        self._set_content(content)
+
+    def _check_status(self, web_socket: Any) -> None:
+        if self.status == 101 and web_socket is not None:
+            return
+        if not 200 <= self.status <= 599:
+            raise js_error(
+                "RangeError",
+                "Responses may only be constructed with status codes in the range 200 to "
+                "599, inclusive.",
+            )
+
+    @property
+    def js_object(self) -> Response:
+        """The object as JavaScript has it; here they are one."""
+        return self
+
+    @property
+    def js_response(self) -> Response:
+        """The same under Pyodide's name."""
+        return self
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 200 to 299."""
+        return 200 <= self.status <= 299
+
+    @property
+    def statusText(self) -> str:
+        """The reason phrase under JavaScript's name."""
+        return self.status_text
+
+    @property
+    def webSocket(self) -> Any:
+        """The WebSocket under JavaScript's name."""
+        return self.web_socket
+
+    def raise_for_status(self) -> None:
+        """Pyodide's check.
+
+        Raises:
+            OSError: For a status of 400 to 599.
+        """
+        if 400 <= self.status < 500:
+            raise OSError(f"{self.status} Client Error: {self.status_text} for url: {self.url}")
+        if 500 <= self.status < 600:
+            raise OSError(f"{self.status} Server Error: {self.status_text} for url: {self.url}")
+
+    def clone(self) -> Response:
+        """A second Response with the same body, which is read once on each side.
+
+        Raises:
+            BodyUsedError: If the body has been read or is being read.
+        """
+        other = Response.__new__(Response)
+        other.__dict__.update(self.__dict__)
+        other.headers = Headers(self.headers)
+        other._set_content(self._split())
+        return other
+
+    def replace_body(self, body: Any) -> Response:
+        """A Response with the same status and headers and another body."""
+        return Response(
+            body,
+            status=self.status,
+            status_text=self._status_text_given,
+            headers=self.headers,
+            web_socket=self.web_socket,
+        )
+
+    # Called on an instance it reads the body; called on the class it makes a Response. The
+    # `workers` package does the same, since JavaScript has both under one name.
+    def json(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """The body parsed as JSON (awaitable); or `Response.json(data, ...)`."""
+        if isinstance(self, Response):
+            return self._json(**kwargs)
+        return Response.from_json(self, *args, **kwargs)
+
+    @staticmethod
+    def from_json(
+        data: Any,
+        status: HTTPStatus | int = HTTPStatus.OK,
+        status_text: str = "",
+        headers: Any = None,
+        **options: Any,
+    ) -> Response:
+        """A response whose body is the data as JSON.
+
+        Args:
+            data: What `json.dumps` takes.
+            status: An int or `http.HTTPStatus`.
+            status_text: The reason phrase.
+            headers: A content type among them is kept.
+            options: As for a Response.
+        """
+        if isinstance(status, dict):
+            # JavaScript's second argument is the options.
+            return Response.from_json(data, **status, **options)
+        own = Headers(headers)
+        if not own.has("content-type"):
+            own.set("content-type", "application/json")
+        text = json_text.dumps(data)
+        return Response(text, status, status_text, own, **options)
+
+    @staticmethod
+    def redirect(url: str, status: HTTPStatus | int = HTTPStatus.FOUND) -> Response:
+        """A redirect.
+
+        Raises:
+            JsTypeError: If the URL is not absolute.
+            JsRangeError: If the status is no redirect.
+        """
+        from emulator.web.request import _parsed
+
+        code = int(status)
+        if code not in _REDIRECTS:
+            raise js_error(
+                "RangeError",
+                f"{code} is not a redirect status code. It must be one of: 301, 302, 303, "
+                "307, or 308.",
+            )
+        try:
+            location = _parsed(str(url))
+        except TypeError:
+            raise js_error("TypeError", f"Unable to parse URL: {url}") from None
+        return Response(None, status=code, headers={"location": location})
+
+    @staticmethod
+    def error() -> Response:
+        """A network error: status 0, type "error"."""
+        response = Response()
+        response.status = 0
+        response.status_text = ""
+        response.type = "error"
+        return response
+
+    def __repr__(self) -> str:
+        shown = [f"status={self.status}"]
+        if self._status_text_given:
+            shown.append(f"status_text={self.status_text!r}")
+        if "content-type" in self.headers:
+            shown.append(f"content_type={self.headers['content-type']!r}")
+        if self.url:
+            shown.append(f"url={self.url!r}")
+        if self.type != "default":
+            shown.append(f"type={self.type!r}")
+        return f"Response({', '.join(shown)})"

@@ -1,0 +1,52 @@
+"""Uint8Array: what a chunk of bytes is to worker code.
+
+Promises: plain immutable bytes that also answer to the names which Pyodide gives a
+JavaScript Uint8Array. Leaves to others: everything about streams.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+__all__ = ["Uint8Array"]
+
+
+@final
+class Uint8Array(bytes):
+    """Bytes with the methods of a JavaScript buffer as Pyodide shows it (JsBuffer)."""
+
+    __slots__ = ()
+
+    @property
+    def byteLength(self) -> int:
+        """The length in bytes."""
+        return len(self)
+
+    @property
+    def length(self) -> int:
+        """The number of elements, which for this array is the length in bytes."""
+        return len(self)
+
+    @property
+    def buffer(self) -> Uint8Array:
+        """The ArrayBuffer behind the array; here the bytes themselves."""
+        return self
+
+    def to_bytes(self) -> bytes:
+        """The same content as plain `bytes`."""
+        return bytes(self)
+
+    def to_py(self) -> memoryview:
+        """A view, as Pyodide gives for a typed array."""
+        return memoryview(self)
+
+    def to_memoryview(self) -> memoryview:
+        """A view without a copy."""
+        return memoryview(self)
+
+    def to_string(self, encoding: str | None = None) -> str:
+        """The content decoded; the encoding is UTF-8 unless named."""
+        return self.decode(encoding or "utf-8")
+
+    def __repr__(self) -> str:
+        return f"Uint8Array({bytes(self)!r})"
