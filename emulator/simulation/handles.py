@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
     from emulator.simulation.loop import SimulationLoop
 
-__all__ = ["OWNER", "Handle", "Owner", "SimulationFuture", "SimulationTask", "TimerHandle"]
+__all__ = [
+    "OWNER",
+    "BackgroundDelivery",
+    "Delivery",
+    "Handle",
+    "Owner",
+    "SimulationFuture",
+    "SimulationTask",
+    "TimerHandle",
+]
 
 
 class Owner(Protocol):
@@ -73,12 +82,14 @@ class TimerHandle(Handle):
     Attributes:
         due_ms: Simulated milliseconds since the Unix epoch.
         is_scheduled: It is still in the loop's heap.
-        is_background: It does not keep a simulation from being idle (an eviction timer).
+        is_background: It does not keep a simulation from being idle.
+        is_delivery: It enters as an event of its own.
     """
 
     __slots__ = ("due_ms", "is_scheduled", "loop")
 
     is_background = False
+    is_delivery = False
 
     def __init__(
         self,
@@ -108,9 +119,17 @@ class TimerHandle(Handle):
         return (self.due_ms - self.loop.clock.start_ms) / 1000
 
 
+class Delivery(TimerHandle):
+    """An arrival or a completion: an event of its own, made by `SimulationLoop.deliver`."""
+
+    __slots__ = ()
+
+    is_delivery = True
+
+
 @final
-class BackgroundTimer(TimerHandle):
-    """A timer that does not keep a simulation from being idle."""
+class BackgroundDelivery(Delivery):
+    """A delivery that does not keep a simulation from being idle, such as an eviction."""
 
     __slots__ = ()
 
