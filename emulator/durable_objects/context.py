@@ -85,6 +85,10 @@ class IoContext:
         self.subrequest_count_most = 0
         #: Acts of a dead instance that were refused.
         self.refused_count = 0
+        #: What the world gives its code: where prints go, the way out, and itself.
+        self.logs: Any = None
+        self.outbound: Any = None
+        self.world: Any = None
         #: Calls on their way.
         self.in_flight_count = 0
         self._effects: dict[asyncio.Task[Any], None] = {}

@@ -107,6 +107,7 @@ class Instance:
             subrequests_max=record.kind.limits.subrequests_max,
             owner=self,
         )
+        record.kind.furnish(self.context)
         #: Set when a reset or a power cut ended this life; stubs that reached it stay broken.
         self.broken: Broken | None = None
         self.in_constructor = True

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from emulator.durable_objects.context import IoContext
     from emulator.durable_objects.ids import DurableObjectId
     from emulator.limits import Limits
     from emulator.simulation.runner import Simulation
@@ -35,6 +36,7 @@ class ObjectKind:
     Attributes:
         cls: The worker's class.
         env: Gives the bindings that the constructor is handed.
+        furnish: Gives an instance's context what the world owns.
         limits: The platform's limits in force.
         has_enhanced_errors: Compatibility date 2026-04-21 or later.
         delete_all_deletes_alarm: Compatibility date 2026-02-24 or later.
@@ -43,6 +45,7 @@ class ObjectKind:
 
     cls: Callable[..., Any]
     env: Callable[[], Any]
+    furnish: Callable[[IoContext], None]
     limits: Limits
     has_enhanced_errors: bool = False
     delete_all_deletes_alarm: bool = True

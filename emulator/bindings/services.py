@@ -1,0 +1,74 @@
+"""Services: a binding to something that answers requests.
+
+Promises: `fetch` with Cloudflare's arguments, carried through the corridor. Leaves to
+others: who answers (the world: a test's function, or another worker).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from emulator.durable_objects.context import IoContext, current_context
+from emulator.errors import JsException, JsTypeError
+from emulator.simulation.handles import SimulationFuture
+from emulator.simulation.rules import Operation
+from emulator.web.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from emulator.web.response import Response
+
+__all__ = ["Service"]
+
+
+@final
+class Service:
+    """One service binding.
+
+    Args:
+        handler: Answers a request.
+        binding_name: The name under which the worker knows it.
+        operation: What faults and the trace call a request, such as "service.fetch".
+        outside: The context of callers that are not worker code.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[Request], Awaitable[Response]],
+        *,
+        binding_name: str,
+        operation: str,
+        outside: IoContext,
+    ) -> None:
+        self._handler = handler
+        self._binding_name = binding_name
+        self._operation = operation
+        self._outside = outside
+
+    def fetch(self, resource: str | Request, init: Any = None, **options: Any) -> SimulationFuture:
+        """Send a request.
+
+        Args:
+            resource: An absolute URL, or a Request.
+            init: Options of a Request made from a URL, as a dict.
+            options: The same, as keywords.
+
+        Returns:
+            A future with the Response; what the service raises rejects it.
+        """
+        context = current_context(self._outside)
+        try:
+            if isinstance(resource, str) and "://" not in resource:
+                message = f"Invalid URL: {resource}"
+                raise JsTypeError(message)
+            request = Request(resource, **{**(init or {}), **options})
+        except JsException as error:
+            future = SimulationFuture(loop=context.loop)
+            future.set_exception(error)
+            return future
+        operation = Operation(self._binding_name, self._operation, request.url)
+        return context.carry(operation, lambda: self._handler(request))
+
+    def __repr__(self) -> str:
+        return f"<Service {self._binding_name}>"

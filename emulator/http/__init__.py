@@ -1,0 +1,1 @@
+"""HTTP: doors into a world. `transport` (httpx) and `miniflare` (the facade for tests)."""

@@ -1,0 +1,256 @@
+"""Miniflare: the door through which a test reaches a world.
+
+Promises: Miniflare's names in snake_case, plus what simulated time makes possible:
+`advance`, `run_until_idle`, `clock`, `trace`, `logs`, `faults`. Leaves to others: the world.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, final
+
+import httpx
+
+from emulator.errors import ConfigurationError, WorldError
+from emulator.http.transport import WorkerTransport
+from emulator.runtime.options import parse
+from emulator.runtime.world import World
+from emulator.simulation.clock import duration_ms, instant_ms
+from emulator.simulation.runner import current_simulation
+from emulator.web.js_dict import JsDict
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from types import TracebackType
+
+    from emulator.runtime.console import LogRecord
+    from emulator.simulation.clock import Clock
+    from emulator.simulation.rules import RuleSet
+    from emulator.simulation.trace import Trace
+
+__all__ = ["Miniflare", "WorkerHandle"]
+
+
+@final
+class Miniflare:
+    """A worker with its bindings, inside the running simulation.
+
+    Enter it with `async with`, under `emulator.run` or the pytest plugin.
+
+    Args:
+        options: `script_path` or `worker`; `durable_objects`, `r2_buckets`,
+            `d1_databases`, `bindings`, `service_bindings`, `outbound_service`,
+            `compatibility_date`, `limits` ("paid", "free", "workerd"), `faults`, `name`.
+
+    Raises:
+        ConfigurationError: If an option has a wrong name, type or value.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = parse(options)
+        self._world: World | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._world is not None:
+            message = "this Miniflare has been entered before; make a new one"
+            raise WorldError(message)
+        self._world = World(self._options, current_simulation())
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.dispose()
+
+    async def dispose(self) -> None:
+        """End the world: nothing of it runs again. `async with` calls this."""
+        if self._world is not None:
+            self._world.dispose()
+
+    @property
+    def world(self) -> World:
+        """What this is the door to.
+
+        Raises:
+            WorldError: Before `async with`, and on another loop than the one of its entry.
+        """
+        world = self._world
+        if world is None:
+            message = "this Miniflare has not been entered: use `async with Miniflare(...) as mf:`"
+            raise WorldError(message)
+        if current_simulation() is not world.simulation:
+            message = (
+                "this Miniflare belongs to another simulation: enter it inside the "
+                "emulator.run() that uses it"
+            )
+            raise WorldError(message)
+        return world
+
+    # -- requests --------------------------------------------------------------------------
+
+    async def dispatch_fetch(self, url: str, **options: Any) -> httpx.Response:
+        """Send one request to the worker and read its answer.
+
+        Args:
+            url: An absolute URL; its host does not matter.
+            options: `method` (GET unless given) and what httpx.Request takes: `params`,
+                `headers`, `cookies`, `content`, `data`, `files`, `json`.
+
+        Returns:
+            The answer, with its body read. Redirects are not followed.
+
+        Raises:
+            Exception: Whatever the worker's handler raised.
+        """
+        world = self.world
+        request = httpx.Request(options.pop("method", "GET"), url, **options)
+        response = await WorkerTransport(world).handle_async_request(request)
+        await response.aread()
+        return response
+
+    def client(self, **options: Any) -> httpx.AsyncClient:
+        """An httpx client whose every request goes to the worker.
+
+        Args:
+            options: What httpx.AsyncClient takes; `base_url` is http://localhost unless given.
+        """
+        options.setdefault("base_url", "http://localhost")
+        return httpx.AsyncClient(
+            transport=WorkerTransport(self.world), trust_env=False, **options
+        )
+
+    def get_worker(self) -> WorkerHandle:
+        """The worker itself, for the events that are not requests."""
+        return WorkerHandle(self.world)
+
+    # -- bindings --------------------------------------------------------------------------
+
+    def get_bindings(self) -> dict[str, Any]:
+        """Every binding by name: exactly the objects that the worker sees."""
+        return dict(vars(self.world.env))
+
+    def get_durable_object_namespace(self, name: str) -> Any:
+        """The Durable Object namespace bound as `name`.
+
+        Raises:
+            ConfigurationError: If there is none.
+        """
+        return self._binding(self.world.namespaces, name, "durable_objects")
+
+    def get_r2_bucket(self, name: str) -> Any:
+        """The R2 bucket bound as `name`.
+
+        Raises:
+            ConfigurationError: If there is none.
+        """
+        return self._binding(self.world.buckets, name, "r2_buckets")
+
+    def get_d1_database(self, name: str) -> Any:
+        """The D1 database bound as `name`.
+
+        Raises:
+            ConfigurationError: If there is none.
+        """
+        return self._binding(self.world.databases, name, "d1_databases")
+
+    def s3_client(self, name: str) -> Any:
+        """A boto3 client that sees the objects of the bucket bound as `name`.
+
+        Raises:
+            ConfigurationError: If there is no such bucket.
+        """
+        return self.get_r2_bucket(name).s3_client()
+
+    @staticmethod
+    def _binding(bindings: dict[str, Any], name: str, option: str) -> Any:
+        if name not in bindings:
+            message = f"there is no {name!r} in {option}; there is {', '.join(bindings) or 'none'}"
+            raise ConfigurationError(message)
+        return bindings[name]
+
+    # -- time ------------------------------------------------------------------------------
+
+    async def advance(self, duration: int | float | timedelta) -> None:
+        """Let time pass: deliver everything that falls due, in order.
+
+        Args:
+            duration: A timedelta, or milliseconds.
+        """
+        loop = self.world.simulation.loop
+        arrived = loop.create_future()
+        loop.deliver_last(
+            loop.clock.now_ms + duration_ms(duration),
+            lambda: None if arrived.done() else arrived.set_result(None),
+        )
+        await arrived
+
+    async def run_until_idle(self) -> None:
+        """Let time jump until no event and no alarm is pending.
+
+        Raises:
+            SimulationRunaway: If that never comes, such as with an alarm that always sets
+                itself again.
+        """
+        await self.world.simulation.loop.wait_idle()
+
+    @property
+    def clock(self) -> Clock:
+        """The simulation's clock."""
+        return self.world.simulation.clock
+
+    @property
+    def trace(self) -> Trace:
+        """Every event of the simulation."""
+        return self.world.simulation.trace
+
+    @property
+    def faults(self) -> RuleSet:
+        """The simulation's fault rules: `add` and `clear`."""
+        return self.world.simulation.rules
+
+    @property
+    def logs(self) -> list[LogRecord]:
+        """What workers printed or logged, oldest first."""
+        return self.world.console.records
+
+    def __repr__(self) -> str:
+        return f"<Miniflare {self._world!r}>"
+
+
+@final
+class WorkerHandle:
+    """A worker's events that are not requests.
+
+    Args:
+        world: Whose worker it is.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def scheduled(
+        self, *, cron: str = "", scheduled_time: int | datetime | None = None
+    ) -> JsDict:
+        """Run the cron handler once.
+
+        Args:
+            cron: The expression the handler is told.
+            scheduled_time: Epoch milliseconds or a datetime; now if None.
+
+        Returns:
+            `outcome`: "ok", or "exception" if the handler raised (its error is in the
+            trace), as Miniflare's `worker.scheduled()` answers.
+        """
+        world = self._world
+        now_ms = world.simulation.clock.now_ms
+        time_ms = now_ms if scheduled_time is None else instant_ms(scheduled_time)
+        try:
+            await world.scheduled(cron, time_ms)
+        except Exception as error:
+            world.simulation.trace.record(
+                "scheduled.failed", "worker", error=f"{type(error).__name__}: {error}"
+            )
+            return JsDict(outcome="exception", noRetry=False)
+        return JsDict(outcome="ok", noRetry=False)

@@ -1,0 +1,144 @@
+"""The loader: from a script to the classes in it.
+
+Promises: a script runs afresh for each world, as an isolate does, with `workers`, `js` and
+`pyodide` importable and its own folder first on the path; what goes wrong names the file.
+Leaves to others: using the classes. The compiled code is kept, since a world is cheap and
+compiling is not.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any, final
+
+from emulator.errors import ConfigurationError
+from emulator.sdk import finder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Script", "load"]
+
+_compiled: dict[str, tuple[int, CodeType]] = {}
+
+
+@final
+class Script:
+    """The names of one loaded worker.
+
+    Args:
+        names: What the module defines.
+        label: How errors call it.
+        entrypoint: The class that answers requests, if it was given as such.
+    """
+
+    def __init__(self, names: dict[str, Any], label: str, entrypoint: type | None = None) -> None:
+        self._names = names
+        self.label = label
+        self._entrypoint = entrypoint
+
+    @property
+    def entrypoint(self) -> type | None:
+        """The class `Default`, or None."""
+        if self._entrypoint is not None:
+            return self._entrypoint
+        default = self._names.get("Default")
+        return default if isinstance(default, type) else None
+
+    def handler(self, name: str) -> Any:
+        """A module-level handler such as `on_fetch`, or None."""
+        return self._names.get(f"on_{name}")
+
+    def object_class(self, class_name: str, binding: str) -> Any:
+        """The class of a Durable Object namespace.
+
+        Raises:
+            ConfigurationError: If the script has no such class.
+        """
+        found = self._names.get(class_name)
+        if isinstance(found, type):
+            return found
+        classes = [
+            name
+            for name, value in self._names.items()
+            if isinstance(value, type) and getattr(value, "__workers_rpc__", False)
+        ]
+        message = (
+            f"durable_objects[{binding!r}] names the class {class_name!r}, which {self.label} "
+            f"does not define; it has {', '.join(classes) or 'no such classes'}"
+        )
+        raise ConfigurationError(message)
+
+
+def load(*, script_path: Path | None, worker: Any) -> Script:
+    """Load a worker.
+
+    Args:
+        script_path: A Python file, run afresh.
+        worker: Instead: a module, the name of one, or a class in one.
+
+    Raises:
+        ConfigurationError: If there is no worker to be found; its cause is what the
+            script raised.
+    """
+    finder.install()
+    if script_path is not None:
+        return _load_file(script_path)
+    if isinstance(worker, str):
+        try:
+            worker = importlib.import_module(worker)
+        except ImportError as error:
+            message = f"option worker: cannot import {worker!r}: {error}"
+            raise ConfigurationError(message) from error
+    if isinstance(worker, ModuleType):
+        return Script(vars(worker), f"module {worker.__name__}")
+    if inspect.isclass(worker):
+        names = dict(vars(sys.modules[worker.__module__]))
+        # A class of a test function is not a name of its module.
+        names[worker.__name__] = worker
+        is_object = not hasattr(worker, "fetch") or hasattr(worker, "alarm")
+        return Script(names, f"class {worker.__qualname__}", None if is_object else worker)
+    message = f"option worker must be a module, its name, or a class, got {worker!r}"
+    raise ConfigurationError(message)
+
+
+def _load_file(path: Path) -> Script:
+    code = _compile(path)
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
+    folder = str(path.parent.resolve())
+    sys.path.insert(0, folder)
+    # Classes look their module up by name while they are made (dataclasses do).
+    previous = sys.modules.get(path.stem)
+    sys.modules[path.stem] = module
+    try:
+        exec(code, vars(module))
+    except Exception as error:
+        message = f"{path.name} failed while it was loaded: {type(error).__name__}: {error}"
+        raise ConfigurationError(message) from error
+    finally:
+        if previous is None:
+            sys.modules.pop(path.stem, None)
+        else:
+            sys.modules[path.stem] = previous
+        sys.path.remove(folder)
+    return Script(vars(module), path.name)
+
+
+def _compile(path: Path) -> CodeType:
+    changed_ns = path.stat().st_mtime_ns
+    known = _compiled.get(str(path))
+    if known is not None and known[0] == changed_ns:
+        return known[1]
+    try:
+        code = compile(path.read_bytes(), str(path), "exec")
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        where = path.name if line is None else f"{path.name}, line {line}"
+        message = f"{where}: {error.args[0] if error.args else error}"
+        raise ConfigurationError(message) from error
+    _compiled[str(path)] = (changed_ns, code)
+    return code
