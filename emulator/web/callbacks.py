@@ -85,13 +85,22 @@ def number_member(thing: Any, name: str, default: float) -> float:
     """A member that must be a number, as `highWaterMark` of a queuing strategy.
 
     Raises:
-        JsRangeError: If it is negative or not a number.
+        JsTypeError: If it is negative or not a number.
     """
     value = member(thing, name)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise js_error("RangeError", f"The {name} must be a non-negative number.")
+    # workerd takes the mark as a whole number; these are its texts.
+    if not isinstance(value, int | float) or value != value:
+        raise js_error(
+            "TypeError", "The value cannot be converted because it is not an integer."
+        )
+    if value < 0:
+        raise js_error(
+            "TypeError",
+            "The value cannot be converted because it is negative and this API expects a "
+            "positive bigint.",
+        )
     return value
 
 

@@ -27,8 +27,8 @@ class Passage:
     """The inside of an identity transform: a sink whose chunks `take` gives out.
 
     Args:
-        is_bytes: Only bytes pass, and closing waits for the reader (workerd's
-            IdentityTransformStream); otherwise anything does (the standard's).
+        is_bytes: Only bytes pass (workerd's IdentityTransformStream); otherwise anything
+            does (the standard's TransformStream).
         length: With bytes: exactly how many have to pass (FixedLengthStream).
     """
 
@@ -66,11 +66,9 @@ class Passage:
         return self._put(chunk)
 
     def close(self) -> asyncio.Future[Any] | None:
-        """Offer the end. For bytes it is done when the reader has seen it."""
+        """The end. It is done at once; what was written has been taken before."""
         if self._error is not None:
             return rejected(self._error)
-        if self._is_bytes:
-            return self._put(END)
         self._is_closed = True
         if self._taker is not None and not self._taker.done():
             self._taker.set_result(END)
@@ -99,7 +97,7 @@ class Passage:
         elif self._error is not None:
             raise self._error
         elif self._is_closed:
-            return END
+            item = END
         else:
             self._taker = promise()
             item = await self._taker

@@ -99,7 +99,14 @@ class QueueSource:
         self._begin(member(underlying, "start"))
 
     def _begin(self, start: Callable[..., Any] | None) -> None:
-        result = None if start is None else call_user(self._context, start, self.controller)
+        result = None
+        try:
+            if start is not None:
+                result = call_user(self._context, start, self.controller)
+        except Exception as error:
+            # workerd fails the stream; the constructor does not throw (measured).
+            self.fail(error)
+            return
         try:
             asyncio.get_running_loop()
         except RuntimeError:

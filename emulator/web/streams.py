@@ -13,7 +13,8 @@ from emulator.web.transform import (
     TransformStream,
 )
 from emulator.web.uint8_array import Uint8Array
-from emulator.web.writable import WritableStream, WritableStreamDefaultWriter
+from emulator.web.writable import WritableStream
+from emulator.web.writer import WritableStreamDefaultWriter
 
 __all__ = [
     "FixedLengthStream",

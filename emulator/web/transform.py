@@ -229,4 +229,4 @@ class _Transformer:
     def terminate(self) -> None:
         if not self.source.is_ended:
             self.source.close()
-        self._fail_writable(js_error("TypeError", "This TransformStream has been terminated."))
+        self._fail_writable(js_error("TypeError", "The transform stream has been terminated"))
