@@ -34,6 +34,7 @@ class Passage:
 
     def __init__(self, *, is_bytes: bool, length: int | None = None) -> None:
         self.holds_nothing = is_bytes
+        self.aborts_at_once = True
         self.writable: WritableStream | None = None
         self._is_bytes = is_bytes
         self._rest = length
@@ -112,7 +113,10 @@ class Passage:
         if item is END:
             if self._rest > 0:
                 text = "FixedLengthStream did not see all expected bytes before close()."
-                raise self._failed(js_error("TypeError", text))
+                # The writable half is not failed: its close has succeeded.
+                error = js_error("TypeError", text)
+                self._break(error)
+                raise error
         elif len(item) > self._rest:
             text = "Attempt to write too many bytes through a FixedLengthStream."
             raise self._failed(js_error("TypeError", text))

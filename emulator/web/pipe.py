@@ -51,12 +51,14 @@ class Pipe:
         readable._acquire(self)
         readable._disturbed = True
         writable._acquire(self)
+        self._failure: BaseException | None = None
         self._task = asyncio.get_running_loop().create_task(self._run())
         writable._on_failure(self._destination_failed)
 
     def _destination_failed(self) -> None:
         # The pump may be waiting for a chunk that never comes; it must hear of this now.
         if not self._task.done():
+            self._failure = self._writable._error
             self._task.cancel()
 
     async def _run(self) -> None:
@@ -64,7 +66,7 @@ class Pipe:
         try:
             error = await self._pump()
         except asyncio.CancelledError:
-            error = self._writable._error
+            error = self._failure
             if error is None:
                 self._release(asyncio.CancelledError())
                 raise

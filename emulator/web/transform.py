@@ -129,6 +129,7 @@ class _Transformer:
     """A transformer of user code between its two halves (a sink for the writable one)."""
 
     holds_nothing = False
+    aborts_at_once = True
 
     def __init__(self, underlying: Any, readable_strategy: Any) -> None:
         self.writable: WritableStream | None = None
@@ -211,7 +212,10 @@ class _Transformer:
         return answer
 
     def abort(self, reason: Any) -> None:
-        self.source.fail(as_error(reason))
+        error = as_error(reason)
+        self.source.fail(error)
+        if self._wanted is not None and not self._wanted.done():
+            self._wanted.set_exception(error)
 
     def _cancel(self, reason: Any) -> None:
         self._fail_writable(as_error(reason))

@@ -41,6 +41,10 @@ class Sink(Protocol):
     #: awaiting the write, not by `ready` (workerd's internal streams).
     holds_nothing: bool
 
+    #: The write in the sink waits for a reader, so an abort rejects it instead of
+    #: waiting for it, which could be for ever.
+    aborts_at_once: bool
+
     def start(self, controller: WritableStreamDefaultController) -> Any: ...
     def write(self, chunk: Any) -> Any: ...
     def close(self) -> Any: ...
@@ -64,6 +68,7 @@ class _UserSink:
     """An underlying sink of user code: a dict or an object."""
 
     holds_nothing = False
+    aborts_at_once = False
 
     def __init__(self, underlying: Any) -> None:
         self._underlying = underlying
@@ -237,8 +242,7 @@ class WritableStream:
             return self._aborting[1]
         answer = promise()
         self._aborting = (reason, answer)
-        if self._holds_nothing:
-            # The write in the sink waits for a reader, so it is rejected, not awaited.
+        if self._sink.aborts_at_once:
             self._sink.abort(reason)
         self._fail(as_error(reason))
         return answer
@@ -327,7 +331,7 @@ class WritableStream:
         if self._aborting is not None:
             reason, answer = self._aborting
             try:
-                result = None if self._holds_nothing else self._sink.abort(reason)
+                result = None if self._sink.aborts_at_once else self._sink.abort(reason)
             except Exception as failure:
                 result = rejected(failure)
             follow(

@@ -319,3 +319,37 @@ def test_leaving_a_loop_early_cancels_the_source() -> None:
         assert not stream.locked
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "transformer", [None, {"transform": lambda c, k: k.enqueue(c)}], ids=["plain", "function"]
+)
+def test_aborting_a_transform_whose_write_waits_for_a_reader_does_not_wait(
+    transformer: Any,
+) -> None:
+    async def main() -> None:
+        pair = TransformStream(transformer)
+        writer = pair.writable.getWriter()
+        write = writer.write(b"x")
+        await _turn()
+        await asyncio.wait_for(writer.abort(RuntimeError("boom")), 1)
+        for answer in (write, pair.readable.getReader().read()):
+            with pytest.raises(RuntimeError, match="boom"):
+                await answer
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("length", [2, 4])
+def test_a_pipe_of_the_wrong_length_ends(length: int) -> None:
+    async def main() -> None:
+        pair = FixedLengthStream(length)
+        piped = ReadableStream.from_bytes(b"abc").pipeTo(pair.writable)
+        with pytest.raises(TypeError, match="FixedLengthStream"):
+            await pair.readable.read_all()
+        await asyncio.wait([piped], timeout=1)
+
+        assert piped.done()
+        assert not piped.cancelled()
+
+    asyncio.run(main())
