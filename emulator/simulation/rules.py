@@ -1,7 +1,8 @@
 """Rules: what may go wrong with an operation, decided before it happens.
 
-Promises: rules are asked in the order in which they were added and the first that answers
-decides; every answer is counted on the rule and written to the trace. Leaves to others:
+Promises: every rule sees every operation, so that a rule which counts counts alike beside
+any others; the rule that was added first decides among those that answer; that answer is
+counted on the rule and written to the trace. Leaves to others:
 what the operations mean (the bindings), and carrying a verdict out (the corridor).
 """
 
@@ -67,7 +68,22 @@ class Rule(Protocol):
     """Something that may answer for an operation."""
 
     def decide(self, operation: Operation) -> Verdict | None:
-        """The verdict, or None if the rule has nothing to say about this operation."""
+        """The verdict, or None if the rule has nothing to say about this operation.
+
+        Asked exactly once for each operation. A rule that keeps state may have a method
+        `reset()`, which is called when it is added.
+        """
+
+
+@final
+class _Entry:
+    """A rule that was added, and how often it decided."""
+
+    __slots__ = ("decision_count", "rule")
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.decision_count = 0
 
 
 @final
@@ -80,53 +96,52 @@ class RuleSet:
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
-        self._rules: list[Rule] = []
-        self._match_counts: list[int] = []
+        self._entries: list[_Entry] = []
 
     def add(self, *rules: Rule) -> None:
         """Add rules behind those that are there."""
         for rule in rules:
-            self._rules.append(rule)
-            self._match_counts.append(0)
+            reset = getattr(rule, "reset", None)
+            if reset is not None:
+                reset()
+            self._entries.append(_Entry(rule))
 
     def remove(self, rule: Rule) -> None:
         """Take one rule away; nothing happens if it is not there."""
-        for index, present in enumerate(self._rules):
-            if present is rule:
-                del self._rules[index], self._match_counts[index]
+        for index, entry in enumerate(self._entries):
+            if entry.rule is rule:
+                del self._entries[index]
                 return
 
     def clear(self) -> None:
         """Take all rules away."""
-        self._rules.clear()
-        self._match_counts.clear()
+        self._entries.clear()
 
     @property
     def unmatched(self) -> tuple[Rule, ...]:
         """Rules that never decided anything: a test that relies on one proves nothing."""
-        return tuple(
-            rule
-            for rule, count in zip(self._rules, self._match_counts, strict=True)
-            if count == 0
-        )
+        return tuple(entry.rule for entry in self._entries if not entry.decision_count)
 
     def decide(self, operation: Operation) -> Verdict:
         """The verdict of the first rule that answers, or `PASS`."""
-        for index, rule in enumerate(self._rules):
-            verdict = rule.decide(operation)
-            if verdict is not None:
-                self._match_counts[index] += 1
-                self._trace.record(
-                    "fault", str(operation), actor=operation.actor, rule=repr(rule)
-                )
-                return verdict
-        return PASS
+        decided: Verdict | None = None
+        # A copy: a rule may take itself or others away while it is asked.
+        for entry in tuple(self._entries):
+            verdict = entry.rule.decide(operation)
+            if verdict is None or decided is not None:
+                continue
+            decided = verdict
+            entry.decision_count += 1
+            self._trace.record(
+                "fault", str(operation), actor=operation.actor, rule=repr(entry.rule)
+            )
+        return PASS if decided is None else decided
 
     def __iter__(self) -> Iterator[Rule]:
-        return iter(tuple(self._rules))
+        return iter([entry.rule for entry in self._entries])
 
     def __len__(self) -> int:
-        return len(self._rules)
+        return len(self._entries)
 
     def __repr__(self) -> str:
-        return f"<RuleSet {self._rules!r}>"
+        return f"<RuleSet {[entry.rule for entry in self._entries]!r}>"

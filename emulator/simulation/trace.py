@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from emulator.simulation.clock import Clock
 
@@ -52,10 +52,23 @@ class Trace:
         self._clock = clock
         #: All events, oldest first.
         self.events: list[TraceEvent] = []
+        self._observers: tuple[Callable[[TraceEvent], None], ...] = ()
 
     def record(self, kind: str, subject: str, **facts: Fact) -> None:
         """Write one event at the present instant."""
-        self.events.append(TraceEvent(self._clock.now_ms, kind, subject, facts))
+        event = TraceEvent(self._clock.now_ms, kind, subject, facts)
+        self.events.append(event)
+        for observer in self._observers:
+            observer(event)
+
+    def observe(self, observer: Callable[[TraceEvent], None]) -> Callable[[], None]:
+        """Call `observer(event)` after every event, until the returned function is called."""
+        self._observers = (*self._observers, observer)
+
+        def stop() -> None:
+            self._observers = tuple(o for o in self._observers if o is not observer)
+
+        return stop
 
     def of_kind(self, *kinds: str) -> list[TraceEvent]:
         """The events of the given kinds, oldest first."""
