@@ -1,0 +1,147 @@
+"""A query: one text of a worker's SQL, run, and its rows.
+
+Promises: permissions, the clock and the platform's error texts at every step; all
+statements of a text run and the last one gives columns and rows, read one row ahead, as
+workerd does. Leaves to others: transactions, and what becomes of the values.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+
+import apsw
+
+from emulator.sqlite.clock_vfs import CLOCK
+from emulator.sqlite.errors import NO_STATEMENT, ONLY_LAST_HAS_PARAMETERS, SqlError, sql_error
+from emulator.sqlite.limits import SQL_BYTES_MAX
+from emulator.sqlite.text import is_blank, split_statements, well_formed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from emulator.sqlite.authorizer import Authorizer
+
+__all__ = ["Query", "Row", "SqlValue"]
+
+_RESERVED_RENAME: Final = re.compile(r"\brename\s+to\s+[\"'`\[]?_cf_", re.IGNORECASE)
+
+SqlValue: TypeAlias = int | float | str | bytes | None
+Row: TypeAlias = tuple[Any, ...]
+
+
+@final
+class Query:
+    """Runs when made, up to its first row.
+
+    Args:
+        connection: Where.
+        authorizer: Told that what runs now is a worker's.
+        now_ms: The clock of the database.
+        sql: One or more statements.
+        bindings: Values for the parameters of the last statement, by position.
+
+    Attributes:
+        columns: The names of the result's columns.
+
+    Raises:
+        SqlError: What SQLite or the platform refuses.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        authorizer: Authorizer,
+        now_ms: Callable[[], int],
+        sql: str,
+        bindings: Sequence[SqlValue],
+    ) -> None:
+        self.columns: tuple[str, ...] = ()
+        self._authorizer = authorizer
+        self._now_ms = now_ms
+        self._cursor = cursor = connection.cursor()
+        cursor.exec_trace = self._started
+        self._ahead: Row | None = None
+        sql = well_formed(sql)
+        if len(sql) > SQL_BYTES_MAX // 4 and len(sql.encode()) > SQL_BYTES_MAX:
+            message = "statement too long: SQLITE_TOOBIG"
+            raise SqlError(message, code="SQLITE_TOOBIG")
+        # SQLite stops reading at a NUL, so that what is behind it holds no statement.
+        code, nul, _ = sql.partition("\0")
+        pieces = list(split_statements(code))
+        if nul:
+            pieces.append("")
+        for piece in pieces[:-1]:
+            self._execute(piece, None)
+        self._execute(pieces[-1], bindings)
+
+    def _started(self, cursor: apsw.Cursor, _sql: str, _bindings: Any) -> bool:
+        # Called before the first step: afterwards apsw no longer tells the columns of a
+        # statement that gave no rows.
+        self.columns = tuple([column[0] for column in cursor.get_description()])
+        return True
+
+    def _execute(self, piece: str, bindings: Sequence[SqlValue] | None) -> None:
+        self.columns = ()
+        if ("_cf_" in piece or "_CF_" in piece) and _RESERVED_RENAME.search(piece):
+            # ALTER TABLE asks the authorizer about the old name only.
+            message = "not authorized: SQLITE_AUTH"
+            raise SqlError(message, code="SQLITE_AUTH")
+        CLOCK.now_ms = self._now_ms
+        authorizer = self._authorizer
+        authorizer.is_user = True
+        try:
+            self._cursor.execute(piece, bindings)
+            if not self.columns and is_blank(piece):
+                raise SqlError(NO_STATEMENT)
+            self._ahead = self._cursor.fetchone()
+        except apsw.BindingsError as error:
+            if bindings is None:
+                raise SqlError(ONLY_LAST_HAS_PARAMETERS) from None
+            raise sql_error(error) from None
+        except apsw.Error as error:
+            raise sql_error(error) from None
+        finally:
+            authorizer.is_user = False
+
+    def __iter__(self) -> Iterator[Row]:
+        return self
+
+    def __next__(self) -> Row:
+        row = self._ahead
+        if row is None:
+            raise StopIteration
+        CLOCK.now_ms = self._now_ms
+        self._authorizer.is_user = True
+        try:
+            self._ahead = self._cursor.fetchone()
+        except apsw.Error as error:
+            raise sql_error(error) from None
+        finally:
+            self._authorizer.is_user = False
+        return row
+
+    def fetch_all(self) -> list[Row]:
+        """The rows that are left.
+
+        Raises:
+            SqlError: What SQLite refuses only on the way.
+        """
+        if self._ahead is None:
+            return []
+        rows = [self._ahead]
+        self._ahead = None
+        CLOCK.now_ms = self._now_ms
+        self._authorizer.is_user = True
+        try:
+            rows += self._cursor.fetchall()
+        except apsw.Error as error:
+            raise sql_error(error) from None
+        finally:
+            self._authorizer.is_user = False
+        return rows
+
+    def close(self) -> None:
+        """Let go of the statement; rows that are left are not read."""
+        self._ahead = None
+        self._cursor.close(force=True)

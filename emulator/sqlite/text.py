@@ -1,0 +1,76 @@
+"""SQL text: where one statement ends and the next begins.
+
+Promises: a text cut after each semicolon that ends a statement (not one in a string, a
+comment, a quoted name or a trigger's body). Leaves to others: whether it is valid SQL.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import apsw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["is_blank", "split_statements", "well_formed"]
+
+_BLANK: Final = re.compile(r"(?:[ \t\n\f\r;]|--[^\n]*|/\*.*?(?:\*/|\Z))*\Z", re.DOTALL)
+_SPACE: Final = " \t\n\v\f\r"
+
+#: What may hide a semicolon, and the semicolon. An unterminated quote hides the rest.
+_TOKENS: Final = re.compile(
+    r"'[^']*(?:'|\Z)|\"[^\"]*(?:\"|\Z)|`[^`]*(?:`|\Z)|\[[^\]]*(?:\]|\Z)"
+    r"|--[^\n]*|/\*.*?(?:\*/|\Z)|;",
+    re.DOTALL,
+)
+
+
+def is_blank(sql: str) -> bool:
+    """Whether a text holds no statement: nothing but blanks, comments and semicolons."""
+    return _BLANK.match(sql) is not None
+
+
+def split_statements(sql: str) -> Iterator[str]:
+    """The statements of a text, each with its semicolon.
+
+    After a semicolon blanks are skipped, and nothing else (workerd's sqlite.c++,
+    `prepareSql`); so a comment after the last one is a statement of its own, and an error.
+    A semicolon in front of a statement belongs to it, as SQLite's grammar has it.
+    """
+    end = sql.find(";")
+    if end < 0 or end == len(sql) - 1:
+        yield sql
+        return
+    start = 0
+    for token in _TOKENS.finditer(sql):
+        if token.group() != ";":
+            continue
+        piece = sql[start : token.end()]
+        # `complete` is SQLite's own judge of triggers, whose bodies hold semicolons.
+        if is_blank(piece) or not apsw.complete(piece):
+            continue
+        yield piece
+        start = token.end()
+        while start < len(sql) and sql[start] in _SPACE:
+            start += 1
+        if start == len(sql):
+            return
+    yield sql[start:]
+
+
+def well_formed(text: str) -> str:
+    """Text as UTF-8 can hold it.
+
+    A surrogate pair becomes its character; a surrogate alone becomes three U+FFFD, one for
+    each byte that V8 would have written for it.
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        return paired.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text
