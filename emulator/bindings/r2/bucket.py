@@ -16,7 +16,6 @@ from emulator.bindings.r2.conditions import Condition, condition_of
 from emulator.bindings.r2.errors import (
     OBJECT_TOO_LARGE,
     UNSPECIFIED,
-    option_type_error,
     parameter_type_error,
     r2_error,
 )
@@ -88,10 +87,10 @@ def _facts(options: dict[str, Any], struct: str) -> _Facts:
     if not options:
         return _NO_FACTS
     storage_class = options.get("storageClass")
-    if storage_class is undefined:
+    if storage_class is undefined or storage_class is None:
         storage_class = None
-    if storage_class is not None and not isinstance(storage_class, str):
-        raise option_type_error("storageClass", struct, "string")
+    else:
+        storage_class = string_of(storage_class)
     return _Facts(
         http_metadata_of(options.get("httpMetadata"), struct),
         custom_metadata_of(options.get("customMetadata", undefined), struct),
@@ -200,7 +199,7 @@ class R2Bucket:
             if isinstance(keys, list | tuple):
                 names = [string_of(key) for key in keys]
             else:
-                names = [key_text(keys, "delete")]
+                names = [key_text(keys, "delete", kind="string or Array")]
         except JsException as error:
             return rejected(error)
         shown = names[0] if len(names) == 1 else ",".join(names[:3])
@@ -335,7 +334,12 @@ class R2Bucket:
     def _list(self, request: ListRequest) -> JsDict:
         store = self._store
         include = request.include
-        page = page_of(store.sorted_keys(), request, self._page_size(request))
+        page = page_of(
+            store.sorted_keys(),
+            request,
+            self._page_size(request),
+            is_strict=store.profile.refuses_foreign_cursors,
+        )
         always = store.profile.lists_metadata_always
         objects = [
             R2Object(
@@ -367,7 +371,8 @@ class R2Bucket:
     def _create_upload(self, key: str, facts: _Facts) -> R2MultipartUpload:
         method = "createMultipartUpload"
         check_key(key, method)
-        check_metadata_size(facts.custom_metadata, self._store.profile, method)
+        if self._store.profile.checks_upload_metadata:
+            check_metadata_size(facts.custom_metadata, self._store.profile, method)
         upload = Upload(
             self._store,
             key,

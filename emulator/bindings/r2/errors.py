@@ -25,6 +25,7 @@ __all__ = [
     "OBJECT_TOO_LARGE",
     "OBJECT_TOO_SMALL",
     "UNSPECIFIED",
+    "element_type_error",
     "option_type_error",
     "parameter_type_error",
     "r2_error",
@@ -83,6 +84,14 @@ def parameter_type_error(
     """
     text = (
         f"Failed to execute '{method}' on '{on}': parameter {position} is not of type '{kind}'."
+    )
+    return js_error("TypeError", text)
+
+
+def element_type_error(index: int, kind: str) -> JsException:
+    """The TypeError for an element of the wrong type in an array."""
+    text = (
+        f"Incorrect type for array element {index}: the provided value is not of type '{kind}'."
     )
     return js_error("TypeError", text)
 

@@ -47,14 +47,14 @@ def string_of(value: Any) -> str:
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def key_text(value: Any, method: str) -> str:
-    """An argument as a key.
+def key_text(value: Any, method: str, *, kind: str = "string") -> str:
+    """An argument as a key. `kind` is what the method takes, in words.
 
     Raises:
         JsTypeError: If it was not given.
     """
     if value is MISSING:
-        raise parameter_type_error(method, 1, "string")
+        raise parameter_type_error(method, 1, kind)
     return string_of(value)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from emulator.bindings.r2.errors import (
     INVALID_MAX_KEYS,
     UNSPECIFIED,
+    element_type_error,
     option_type_error,
     r2_error,
 )
@@ -31,6 +32,7 @@ __all__ = ["LIMIT_MAX", "ListRequest", "Page", "list_request", "page_of"]
 # Cloudflare docs, R2, Workers API reference.
 LIMIT_MAX: Final = 1_000
 
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _INCLUDABLE: Final = ("httpMetadata", "customMetadata")
 
 
@@ -78,7 +80,9 @@ def list_request(options: Mapping[str, Any]) -> ListRequest:
     if include is not None and include is not undefined:
         if not isinstance(include, list | tuple):
             raise option_type_error("include", "ListOptions", "Array")
-        for name in include:
+        for index, name in enumerate(include):
+            if not isinstance(name, str):
+                raise element_type_error(index, "string")
             if name not in _INCLUDABLE:
                 raise js_error("RangeError", f"Unsupported include value {name}")
         names = tuple(include)
@@ -104,10 +108,13 @@ def _limit(value: Any) -> int:
     return LIMIT_MAX if limit == -1 else limit
 
 
-def _decode_cursor(cursor: str) -> str:
+def _decode_cursor(cursor: str, *, is_strict: bool) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor.encode("ascii")).decode("utf-8")
+        data = cursor.encode("ascii").translate(_URL_SAFE)
+        return base64.b64decode(data, validate=True).decode("utf-8")
     except (UnicodeError, binascii.Error):
+        if not is_strict:
+            return base64.b64decode(cursor.encode()).decode("utf-8", "replace")
         raise r2_error("list", UNSPECIFIED) from None
 
 
@@ -115,13 +122,14 @@ def _encode_cursor(key: str) -> str:
     return base64.urlsafe_b64encode(key.encode()).decode("ascii")
 
 
-def page_of(keys: list[str], request: ListRequest, page_size: int) -> Page:
+def page_of(keys: list[str], request: ListRequest, page_size: int, *, is_strict: bool) -> Page:
     """One page.
 
     Args:
         keys: All keys of the bucket, sorted.
         request: What is asked for.
         page_size: Objects and groups on a page, at most the limit.
+        is_strict: Whether a cursor that no list gave is an error, or names some key.
 
     Raises:
         JsException: The limit is out of range (10022), or the cursor is none of ours.
@@ -131,7 +139,7 @@ def page_of(keys: list[str], request: ListRequest, page_size: int) -> Page:
     prefix, delimiter = request.prefix, request.delimiter
     after = request.start_after
     if request.cursor:
-        after = max(after, _decode_cursor(request.cursor))
+        after = max(after, _decode_cursor(request.cursor, is_strict=is_strict))
     index = bisect_left(keys, prefix)
     if after:
         index = max(index, bisect_right(keys, after))

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, final
 
 from emulator.bindings.r2.errors import (
     OBJECT_TOO_LARGE,
-    option_type_error,
+    element_type_error,
     parameter_type_error,
     r2_error,
 )
-from emulator.bindings.r2.keys import MISSING, check_key
+from emulator.bindings.r2.keys import MISSING, check_key, string_of
 from emulator.bindings.r2.objects import R2Object
 from emulator.bindings.r2.uploads import PART_NUMBER_MAX, PartName, Upload
 from emulator.bindings.r2.values import (
@@ -51,6 +51,9 @@ def _part_number(value: Any) -> int:
     except (TypeError, ValueError):
         number = math.nan
     whole = int(number) if math.isfinite(number) else 0
+    if not -(2**31) <= whole < 2**31:
+        text = "Value out of range. Must be between -2147483648 and 2147483647 (inclusive)."
+        raise js_error("TypeError", text)
     if not 1 <= whole <= PART_NUMBER_MAX:
         text = (
             f"Part number must be between 1 and {PART_NUMBER_MAX} (inclusive). "
@@ -68,10 +71,12 @@ def _part_names(parts: Any) -> list[PartName]:
     if not isinstance(parts, list | tuple):
         raise parameter_type_error("complete", 1, "Array", on=_CLASS)
     names: list[PartName] = []
-    for part in parts:
+    for index, part in enumerate(parts):
+        if not (isinstance(part, dict) or hasattr(part, "partNumber")):
+            raise element_type_error(index, "UploadedPart")
         etag = _member(part, "etag")
-        if etag is not None and not isinstance(etag, str):
-            raise option_type_error("etag", "UploadedPart", "string")
+        if etag is not None:
+            etag = string_of(etag)
         names.append(PartName(_part_number(_member(part, "partNumber")), etag))
     return names
 

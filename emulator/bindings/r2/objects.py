@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from emulator.bindings.r2.record import ObjectRecord
+    from emulator.bindings.r2.spool import Blob
 
 __all__ = ["BODY_CHUNK_BYTES", "R2Object", "R2ObjectBody"]
 
@@ -193,18 +194,26 @@ class R2ObjectBody(R2Object):
         return stream
 
     def _open(self) -> ReadableStream:
-        blob = self._record.blob
+        # Let go at the end: a reader and its stream hold each other, and would keep the space.
+        blob: Blob | None = self._record.blob
         binding, outside = self._reader
         assert self._range is not None
         position, left = self._range
         operation = Operation(binding, "r2.body", self._record.key)
 
         def read_chunk() -> bytes:
-            nonlocal position, left
+            nonlocal position, left, blob
+            assert blob is not None
             data = blob.read(position, min(left, BODY_CHUNK_BYTES))
             position += len(data)
             left -= len(data)
+            if not left:
+                blob = None
             return data
+
+        def cancel(_: Any) -> None:
+            nonlocal left, blob
+            left, blob = 0, None
 
         async def pull() -> bytes | None:
             if not left:
@@ -213,7 +222,7 @@ class R2ObjectBody(R2Object):
             chunk: bytes = await current_context(outside).carry_inner(operation, read_chunk)
             return chunk
 
-        return ReadableStream.from_source(pull, known_length=left)
+        return ReadableStream.from_source(pull, cancel=cancel, known_length=left)
 
     @property
     def bodyUsed(self) -> bool:

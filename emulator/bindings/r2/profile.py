@@ -21,6 +21,7 @@ class R2Profile:
     Attributes:
         metadata_bytes_max: Custom metadata of an object, keys and values together.
         metadata_counts_utf16: A string with a unit of 256 or more counts two bytes a unit.
+        checks_upload_metadata: The limit holds for `createMultipartUpload` too.
         delete_keys_max: Keys that one `delete` may name; None is no limit.
         storage_class: What a new object's `storageClass` says when none was asked for.
         keeps_storage_class: Whether a storage class that was asked for is remembered.
@@ -29,10 +30,12 @@ class R2Profile:
         include_page_min: The fewest objects on a full page of a list with `include`.
         include_page_varies: Whether such a page is longer by chance, up to the limit.
         lists_metadata_always: Whether a listed object has (empty) metadata without `include`.
+        refuses_foreign_cursors: Whether a cursor that no list gave is an error, or a key.
     """
 
     metadata_bytes_max: int
     metadata_counts_utf16: bool
+    checks_upload_metadata: bool
     delete_keys_max: int | None
     storage_class: str
     keeps_storage_class: bool
@@ -41,11 +44,13 @@ class R2Profile:
     include_page_min: int
     include_page_varies: bool
     lists_metadata_always: bool
+    refuses_foreign_cursors: bool
 
 
 DOCUMENTED: Final = R2Profile(
     metadata_bytes_max=8_192,
     metadata_counts_utf16=False,
+    checks_upload_metadata=True,
     delete_keys_max=1_000,
     storage_class="Standard",
     keeps_storage_class=True,
@@ -54,11 +59,13 @@ DOCUMENTED: Final = R2Profile(
     include_page_min=100,
     include_page_varies=True,
     lists_metadata_always=False,
+    refuses_foreign_cursors=True,
 )
 
 WORKERD: Final = R2Profile(
     metadata_bytes_max=2_048,
     metadata_counts_utf16=True,
+    checks_upload_metadata=False,
     delete_keys_max=None,
     storage_class="",
     keeps_storage_class=False,
@@ -67,4 +74,5 @@ WORKERD: Final = R2Profile(
     include_page_min=100,
     include_page_varies=False,
     lists_metadata_always=True,
+    refuses_foreign_cursors=False,
 )

@@ -104,4 +104,5 @@ class StreamBody:
                 error = r2_error(method, OBJECT_TOO_LARGE)
                 self._reader.cancel(error)
                 raise error
+        self._reader.releaseLock()
         return writer.finish(), digester
