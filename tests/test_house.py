@@ -46,7 +46,11 @@ LICENCES = {
     "_pytest": ("emulator/testing/pytest_plugin.py",),
     "threading": ("emulator/simulation/ambient.py",),
     "socket": ("emulator/simulation/ambient.py",),
-    "subprocess": ("emulator/simulation/ambient.py", "amber_worker/cli.py", "amber_worker/cli/"),
+    "subprocess": (
+        "emulator/simulation/ambient.py",
+        "amber_worker/cli.py",
+        "amber_worker/cli/",
+    ),
     "freezegun": (),
     "time_machine": ("emulator/simulation/ambient.py",),
     "hypothesis": ("emulator/testing/",),
@@ -197,7 +201,9 @@ def test_a_function_fits_on_a_screen() -> None:
                 assert node.end_lineno is not None
                 lines = node.end_lineno - node.lineno + 1
                 if lines > FUNCTION_LINES_MAX:
-                    complaints.append(f"{name_of(path)}:{node.lineno}: {node.name} has {lines} lines")
+                    complaints.append(
+                        f"{name_of(path)}:{node.lineno}: {node.name} has {lines} lines"
+                    )
     report(complaints)
 
 

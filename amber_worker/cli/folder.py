@@ -165,4 +165,6 @@ def _kind_name(mode: int) -> str:
 
 def _shown(path: Path) -> str:
     """A path that any terminal can print."""
-    return repr(str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return repr(
+        str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    )

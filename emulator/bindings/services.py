@@ -46,7 +46,9 @@ class Service:
         self._operation = operation
         self._outside = outside
 
-    def fetch(self, resource: str | Request, init: Any = None, **options: Any) -> SimulationFuture:
+    def fetch(
+        self, resource: str | Request, init: Any = None, **options: Any
+    ) -> SimulationFuture:
         """Send a request.
 
         Args:

@@ -172,7 +172,10 @@ class AlarmScheduler:
         run = self._run
         info = AlarmInvocationInfo(self.scheduled_time_ms, self.retry_count)
         self._simulation.trace.record(
-            "alarm", self._target.name, scheduled_time=self.scheduled_time_ms, retry=self.retry_count
+            "alarm",
+            self._target.name,
+            scheduled_time=self.scheduled_time_ms,
+            retry=self.retry_count,
         )
         self._target.run_alarm(info, lambda error: self._ran(run, error))
 

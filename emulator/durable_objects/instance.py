@@ -195,7 +195,9 @@ class Instance:
 
         return self._event(handler, is_fetch=True)
 
-    def run_inside(self, function: Callable[[Any, DurableObjectState], Any]) -> SimulationFuture:
+    def run_inside(
+        self, function: Callable[[Any, DurableObjectState], Any]
+    ) -> SimulationFuture:
         """Run a test's function with the object and its state, as an event."""
 
         async def handler(target: Any) -> Any:
@@ -284,7 +286,9 @@ class Instance:
             context.run(SECTION.set, section)
             limit_ms = self.record.kind.limits.block_concurrency_ms_max
             timer = self._loop.deliver(self._loop.clock.now_ms + limit_ms, expire)
-            task = self._loop.create_task(run(), name=f"{self.record.name} section", context=context)
+            task = self._loop.create_task(
+                run(), name=f"{self.record.name} section", context=context
+            )
             task.add_done_callback(lambda task: end(task, timer), context=self._base)
 
         def expire() -> None:
@@ -387,7 +391,9 @@ class Instance:
         if self.context.is_dead:
             return
         self._simulation.trace.record("crash", self.record.name, cause=cause)
-        self._end(Broken(JsException("Network connection lost.", retryable=True), is_disconnect=True))
+        self._end(
+            Broken(JsException("Network connection lost.", retryable=True), is_disconnect=True)
+        )
 
     def evict(self) -> None:
         """A polite end: what was confirmed is kept, no stub breaks."""
@@ -411,13 +417,18 @@ class Instance:
         for event in events:
             if broken is not None and not event.answer.done():
                 self._loop.deliver(
-                    self._loop.clock.now_ms, _reject, event.answer, broken.as_seen(is_fetch=event.is_fetch)
+                    self._loop.clock.now_ms,
+                    _reject,
+                    event.answer,
+                    broken.as_seen(is_fetch=event.is_fetch),
                 )
         self.record.ended(self, broken)
 
     def is_busy(self) -> bool:
         """Whether anything keeps this instance in memory."""
-        return bool(self._events or self.context.in_flight_count) or self._loop.has_work_of(self)
+        return bool(self._events or self.context.in_flight_count) or self._loop.has_work_of(
+            self
+        )
 
     def __repr__(self) -> str:
         state = "dead" if self.context.is_dead else "alive"

@@ -51,7 +51,9 @@ class DurableObjectNamespace:
         )
         self._records: dict[str, ObjectRecord] = {}
 
-    def newUniqueId(self, options: dict[str, Any] | None = None, **keywords: Any) -> DurableObjectId:
+    def newUniqueId(
+        self, options: dict[str, Any] | None = None, **keywords: Any
+    ) -> DurableObjectId:
         """A new random id.
 
         Args:
@@ -82,7 +84,10 @@ class DurableObjectNamespace:
         return self._ids.id_from_string(*text)
 
     def get(
-        self, object_id: DurableObjectId | None = None, options: dict[str, Any] | None = None, **keywords: Any
+        self,
+        object_id: DurableObjectId | None = None,
+        options: dict[str, Any] | None = None,
+        **keywords: Any,
     ) -> DurableObjectStub:
         """A stub of the object with this id. Nothing is sent, nothing is started.
 

@@ -79,6 +79,8 @@ class ObjectRecord:
         self.database = ObjectDatabase(simulation, self.name)
         self.alarms = AlarmScheduler(simulation, self)
         self.instance: Instance | None = None
+        #: The most calls that one event of any of its instances has made.
+        self.subrequests_most = 0
         self._is_resting = False
 
     def wake(self) -> Instance:
@@ -89,8 +91,14 @@ class ObjectRecord:
             instance.start()
         return instance
 
+    def _note_subrequests(self, instance: Instance) -> None:
+        count = instance.context.subrequest_count_most
+        self.subrequests_most = max(self.subrequests_most, count)
+
     def rest(self) -> None:
         """An event ended: see in ten seconds whether the instance is still needed."""
+        if self.instance is not None:
+            self._note_subrequests(self.instance)
         if self._is_resting or self.kind.prevents_eviction:
             return
         self._is_resting = True
@@ -110,6 +118,7 @@ class ObjectRecord:
 
     def ended(self, instance: Instance, broken: Broken | None) -> None:
         """An instance's life is over."""
+        self._note_subrequests(instance)
         if self.instance is instance:
             self.instance = None
         if broken is not None and broken.is_disconnect:

@@ -69,7 +69,9 @@ class DurableObjectStub:
 
     __slots__ = ("_instance", "_outside", "_record", "id", "name")
 
-    def __init__(self, record: ObjectRecord, object_id: DurableObjectId, outside: IoContext) -> None:
+    def __init__(
+        self, record: ObjectRecord, object_id: DurableObjectId, outside: IoContext
+    ) -> None:
         self._record = record
         self._outside = outside
         #: The instance that last answered; when it broke, so did this stub.
@@ -82,7 +84,9 @@ class DurableObjectStub:
             raise AttributeError(name)
         return RpcProperty(self, (name,))
 
-    def fetch(self, resource: str | Request, init: Any = None, **options: Any) -> SimulationFuture:
+    def fetch(
+        self, resource: str | Request, init: Any = None, **options: Any
+    ) -> SimulationFuture:
         """Send a request to the object's `fetch` handler.
 
         Args:
@@ -109,14 +113,19 @@ class DurableObjectStub:
         return self._carry(context, operation, effect, "fetch")
 
     def _send(
-        self, path: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any], *, is_call: bool
+        self,
+        path: tuple[str, ...],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        is_call: bool,
     ) -> SimulationFuture:
         context = current_context(self._outside)
         if path in (("id",), ("name",)):
             return _rejected(context, JsTypeError(f"stub.{path[0]} is not a function"))
         try:
             message = structured_clone([list(args), kwargs], for_storage=False)
-            self._check_size(message, "arguments")
+            self._check_size(message[0])
         except JsException as error:
             return _rejected(context, error)
         operation = Operation(self._record.binding_name, "object.rpc", ".".join(path))
@@ -141,9 +150,9 @@ class DurableObjectStub:
         self._instance = instance
         return send(instance)
 
-    def _check_size(self, message: Any, _what: str) -> None:
-        size = serialized_size_bound(message)
+    def _check_size(self, message: Any) -> None:
         limit = self._record.kind.limits.rpc_bytes_max
+        size = serialized_size_bound(message, limit_bytes=limit)
         if size is not None and size > limit:
             text = (
                 "Serialized RPC arguments or return values are limited to 32MiB, but the "

@@ -78,7 +78,9 @@ class Miniflare:
         """
         world = self._world
         if world is None:
-            message = "this Miniflare has not been entered: use `async with Miniflare(...) as mf:`"
+            message = (
+                "this Miniflare has not been entered: use `async with Miniflare(...) as mf:`"
+            )
             raise WorldError(message)
         if current_simulation() is not world.simulation:
             message = (
@@ -156,17 +158,25 @@ class Miniflare:
         return self._binding(self.world.databases, name, "d1_databases")
 
     def s3_client(self, name: str) -> Any:
-        """A boto3 client that sees the objects of the bucket bound as `name`.
+        """A boto3 S3 client that sees the world's buckets under their real names.
+
+        Args:
+            name: A binding, to be sure that there is something to see.
 
         Raises:
             ConfigurationError: If there is no such bucket.
         """
-        return self.get_r2_bucket(name).s3_client()
+        self.get_r2_bucket(name)
+        storage = self.world.storage
+        assert storage is not None, "a bound bucket has a storage"
+        return storage.s3_client()
 
     @staticmethod
     def _binding(bindings: dict[str, Any], name: str, option: str) -> Any:
         if name not in bindings:
-            message = f"there is no {name!r} in {option}; there is {', '.join(bindings) or 'none'}"
+            message = (
+                f"there is no {name!r} in {option}; there is {', '.join(bindings) or 'none'}"
+            )
             raise ConfigurationError(message)
         return bindings[name]
 

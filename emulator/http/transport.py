@@ -63,7 +63,9 @@ class WorkerTransport(httpx.AsyncBaseTransport):
 
 
 def _to_worker(request: httpx.Request) -> Request:
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
+    headers = [
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
+    ]
     body: bytes | ReadableStream | None
     if isinstance(request.stream, httpx.ByteStream):
         body = request.read()
@@ -87,4 +89,6 @@ def _to_client(response: Response, request: httpx.Request) -> httpx.Response:
         return httpx.Response(response.status, headers=headers, request=request)
     if stream.known_length is not None and "content-length" not in response.headers:
         headers.append(("content-length", str(stream.known_length)))
-    return httpx.Response(response.status, headers=headers, stream=_Body(stream), request=request)
+    return httpx.Response(
+        response.status, headers=headers, stream=_Body(stream), request=request
+    )

@@ -123,7 +123,9 @@ class Invocation:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._simulation.trace.record(
-                "waitUntil.rejected", self.context.name, error=f"{type(error).__name__}: {error}"
+                "waitUntil.rejected",
+                self.context.name,
+                error=f"{type(error).__name__}: {error}",
             )
 
     def admit(self, handle: Handle) -> None:

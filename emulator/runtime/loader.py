@@ -35,7 +35,9 @@ class Script:
         entrypoint: The class that answers requests, if it was given as such.
     """
 
-    def __init__(self, names: dict[str, Any], label: str, entrypoint: type | None = None) -> None:
+    def __init__(
+        self, names: dict[str, Any], label: str, entrypoint: type | None = None
+    ) -> None:
         self._names = names
         self.label = label
         self._entrypoint = entrypoint

@@ -150,7 +150,12 @@ def _durable_objects(value: object) -> dict[str, ObjectOptions]:
             continue
         if not isinstance(given, Mapping) or not isinstance(given.get("className"), str):
             raise _wrong(option, given, "a class name or {'className': ..., 'useSQLite': True}")
-        unknown = set(given) - {"className", "useSQLite", "unsafeUniqueKey", "unsafePreventEviction"}
+        unknown = set(given) - {
+            "className",
+            "useSQLite",
+            "unsafeUniqueKey",
+            "unsafePreventEviction",
+        }
         if unknown:
             raise _wrong(option, sorted(unknown), "without unknown keys")
         if given.get("useSQLite", True) is not True:
@@ -165,7 +170,9 @@ def _durable_objects(value: object) -> dict[str, ObjectOptions]:
 
 def _r2_buckets(value: object) -> dict[str, str]:
     if isinstance(value, Mapping):
-        return {_binding_name("r2_buckets", k): _text("r2_buckets", v) for k, v in value.items()}
+        return {
+            _binding_name("r2_buckets", k): _text("r2_buckets", v) for k, v in value.items()
+        }
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise _wrong("r2_buckets", value, "a list of binding names, or {binding: bucket name}")
     return {_binding_name("r2_buckets", name): name for name in value}
@@ -220,7 +227,13 @@ def _faults(value: object) -> tuple[Rule, ...]:
 
 def _refuse_double_names(options: WorldOptions) -> None:
     seen: dict[str, str] = {}
-    for option in ("durable_objects", "r2_buckets", "d1_databases", "bindings", "service_bindings"):
+    for option in (
+        "durable_objects",
+        "r2_buckets",
+        "d1_databases",
+        "bindings",
+        "service_bindings",
+    ):
         for name in getattr(options, option):
             if name in seen:
                 message = f"binding {name!r} is named by {seen[name]} and by {option}"

@@ -25,6 +25,7 @@ from emulator.web.js_dict import JsDict
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from emulator.bindings.r2 import R2Bucket, R2Storage
     from emulator.runtime.options import WorldOptions
     from emulator.simulation.runner import Simulation
     from emulator.web.request import Request
@@ -77,8 +78,9 @@ class World:
         self.outside = IoContext(simulation, "test")
         self.namespaces: dict[str, DurableObjectNamespace] = {}
         self.databases: dict[str, Any] = {}
-        self.buckets: dict[str, Any] = {}
-        self._store: Any = None
+        self.buckets: dict[str, R2Bucket] = {}
+        #: All buckets of this world; None until one is bound.
+        self.storage: R2Storage | None = None
         self._scripts: dict[int, Script] = {}
         self._outbound: Service | None = None
         self._rules = tuple(options.faults)
@@ -133,18 +135,18 @@ class World:
         context.outbound = self._outbound
         context.world = self
 
-    def _bucket(self, binding_name: str, bucket_name: str) -> Any:
-        from emulator.bindings.r2 import R2Bucket, R2Store
+    def _bucket(self, binding_name: str, bucket_name: str) -> R2Bucket:
+        from emulator.bindings.r2 import DOCUMENTED, WORKERD, R2Bucket, R2Storage
 
-        if self._store is None:
-            randomness = self.simulation.randomness
-            self._store = R2Store(
-                now_ms=lambda: self.simulation.clock.now_ms,
-                random_bytes=lambda size: randomness.token_bytes("r2", size),
+        if self.storage is None:
+            clock = self.simulation.clock
+            self.storage = R2Storage(
+                now_ms=lambda: clock.now_ms,
+                token_hex=self.simulation.randomness.token_hex,
+                profile=WORKERD if self.options.limits.name == "workerd" else DOCUMENTED,
             )
-        return R2Bucket(
-            self._store.bucket(bucket_name), binding_name=binding_name, outside=self.outside
-        )
+        store = self.storage.store(bucket_name)
+        return R2Bucket(store, binding_name=binding_name, outside=self.outside)
 
     def _database(self, binding_name: str) -> Any:
         from emulator.bindings.d1 import D1Database
@@ -276,12 +278,12 @@ class World:
         for namespace in self.namespaces.values():
             namespace.dispose()
         for owner in self.simulation.loop.owners():
-            if getattr(getattr(owner, "context", None), "world", None) is self:
+            if isinstance(owner, Invocation) and owner.context.world is self:
                 owner.dispose()
         for database in self.databases.values():
             database.close()
-        if self._store is not None:
-            self._store.close()
+        if self.storage is not None:
+            self.storage.dispose()
         self.console.close()
         self._retire_rules()
 

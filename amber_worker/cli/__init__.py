@@ -1,0 +1,158 @@
+"""The command line: `amber`.
+
+Promises: exit status 0 when the export completed (missing files are named, and no
+failure), 1 when it failed, 2 when the command cannot be meant, 130 after Ctrl-C; one seed
+gives one trace. Leaves to others: which files (`folder`), the export itself (`exporting`),
+what is shown (`report`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from amber_worker.cli.folder import PRODUCTS, FolderError, scan
+
+__all__ = ["main", "run_command"]
+
+_EPILOG = """\
+Each file becomes an R2 object and a D1 row. Its product is the first folder level, if that
+is blog, ivy, profile or themes; its category is the next level. A file under another folder
+belongs to --product (blog unless given), with that folder as its category; a file without a
+folder for its category is "uncategorized". Deeper folders do not show in the archive; files
+that would meet there are numbered. Symbolic links, sockets and the like are skipped with a
+warning.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="amber", description="Amber's export worker, run locally under simulated time."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    export = commands.add_parser(
+        "export",
+        help="export a folder through the worker, and write the ZIP",
+        description="Export a folder through the worker: R2, D1, POST, alarms, download.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    export.add_argument("folder", metavar="DIR", type=Path, help="the folder to export")
+    export.add_argument(
+        "--out", metavar="FILE.zip", type=Path, required=True, help="where the archive goes"
+    )
+    export.add_argument(
+        "--type",
+        dest="export_type",
+        choices=("full", "blog", "ivy", "category"),
+        default="full",
+        help="which files: all, one product's, or one category's (default: full)",
+    )
+    export.add_argument("--category", metavar="NAME", help="the category of --type category")
+    export.add_argument("--user", metavar="ID", default="u1", help="whose files (default: u1)")
+    export.add_argument(
+        "--product",
+        choices=PRODUCTS,
+        default="blog",
+        help="product of files whose first folder names none (default: blog)",
+    )
+    export.add_argument(
+        "--missing",
+        metavar="N",
+        type=_count,
+        default=0,
+        help="delete N objects from R2 after their rows are written (default: 0)",
+    )
+    export.add_argument(
+        "--seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="decides everything random (default: 0)",
+    )
+    export.add_argument(
+        "--json", dest="as_json", action="store_true", help="print one JSON object, no table"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    count = int(text) if text.isascii() and text.isdigit() else -1
+    if count < 0:
+        message = f"must be a whole number, 0 or more, not {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return count
+
+
+def run_command(argv: list[str]) -> int:
+    """Run one command.
+
+    Args:
+        argv: The arguments, without the program's name.
+
+    Returns:
+        The exit status.
+    """
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    try:
+        return _export(arguments)
+    except FolderError as error:
+        sys.stderr.write(f"amber: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("amber: interrupted; nothing was written\n")
+        return 130
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    if (arguments.export_type == "category") != (arguments.category is not None):
+        message = "--type category and --category NAME belong together"
+        raise FolderError(message)
+    if not arguments.user or "/" in arguments.user or not arguments.user.isprintable():
+        message = f"--user must be a name without slashes, not {arguments.user!r}"
+        raise FolderError(message)
+    out: Path = arguments.out
+    if out.is_dir() or not out.parent.is_dir():
+        message = f"cannot write {str(out)!r}: its folder does not exist, or it is a folder"
+        raise FolderError(message)
+    found = scan(arguments.folder, product=arguments.product)
+    if arguments.missing > len(found.files):
+        message = f"--missing {arguments.missing}: there are only {len(found.files)} files"
+        raise FolderError(message)
+    # The export and its report cost a tenth of a second to import; bad input need not wait.
+    from amber_worker.cli.exporting import ExportPlan, run_export
+    from amber_worker.cli.report import Report
+
+    plan = ExportPlan(
+        files=found.files,
+        out=out,
+        user=arguments.user,
+        export_type=arguments.export_type,
+        category=arguments.category,
+        missing_count=arguments.missing,
+        seed=arguments.seed,
+    )
+    report = Report(as_json=arguments.as_json)
+    report.skipped(found.skipped)
+    with report:
+        outcome = run_export(plan, report)
+    return report.close(outcome)
+
+
+def main() -> None:
+    """The console script. Sets go by a fixed hash seed, so that one seed is one run."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        environment = {**os.environ, "PYTHONHASHSEED": "0"}
+        command = [sys.executable, "-m", "amber_worker.cli", *sys.argv[1:]]
+        if os.name == "nt":
+            import subprocess
+
+            sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+        os.execve(sys.executable, command, environment)
+    sys.exit(run_command(sys.argv[1:]))
