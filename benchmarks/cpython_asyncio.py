@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import importlib
 import io
 import sys
@@ -97,6 +98,8 @@ def run_on_simulated_loop(suite: unittest.TestSuite, stream: Any) -> unittest.Te
                 return unittest.TextTestRunner(stream, verbosity=2).run(suite)
         finally:
             asyncio.set_event_loop_policy(before)
+            # Some of the tests leave loops open, which would be told much later.
+            gc.collect()
 
 
 def main() -> int:

@@ -82,12 +82,7 @@ class Simulation:
                 in another thread.
             ConfigurationError: If `async_fn` is a coroutine, not a function.
         """
-        if asyncio._get_running_loop() is not None:
-            message = (
-                "emulator.run() starts a loop of its own, and a loop is already running "
-                "here: await the coroutine instead"
-            )
-            raise WorldError(message)
+        _refuse_inside_a_loop()
         if asyncio.iscoroutine(async_fn):
             async_fn.close()
             message = "run() takes the async function itself: run(main), not run(main())"
@@ -152,6 +147,15 @@ class Simulation:
         return f"<Simulation seed={self.seed} {self.schedule!r} {self.clock!r}>"
 
 
+def _refuse_inside_a_loop() -> None:
+    if asyncio._get_running_loop() is not None:
+        message = (
+            "emulator.run() starts a loop of its own, and a loop is already running here: "
+            "await the coroutine instead"
+        )
+        raise WorldError(message)
+
+
 def current_simulation() -> Simulation:
     """The simulation of the running loop.
 
@@ -199,10 +203,14 @@ def run(
             another thread.
         ConfigurationError: If `async_fn` is a coroutine, not a function.
     """
+    _refuse_inside_a_loop()
     simulation = Simulation(seed=seed, schedule=schedule, start_time=start_time)
-    # Held once for both: holding and letting go costs more than an empty run.
-    with simulation.in_force():
-        try:
-            return simulation.run(async_fn, *args)
-        finally:
-            simulation.close()
+    try:
+        # Held once for both: holding and letting go costs more than an empty run.
+        with simulation.in_force():
+            try:
+                return simulation.run(async_fn, *args)
+            finally:
+                simulation.close()
+    finally:
+        simulation.loop.close()  # Where the process could not be held at all.

@@ -1,0 +1,130 @@
+"""Alarm calls: `setAlarm`, `getAlarm`, `deleteAlarm` as worker code sees them.
+
+Promises: the platform's argument rules and words; a past time is raised to now; the change
+belongs to the unit or transaction in which it is made. Leaves to others: the slot's states,
+and firing (the scheduler).
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, final
+
+from emulator.durable_objects.arguments import merged_options, wrong_type
+from emulator.durable_objects.settled import Rejected, Settled
+from emulator.errors import JsTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emulator.durable_objects.units import Hooks, WriteUnits
+    from emulator.limits import Limits
+
+__all__ = ["AlarmCalls"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_HANDLER: Final = (
+    "Your Durable Object class must have an alarm() handler in order to call setAlarm()"
+)
+_TOO_LATE: Final = "This API doesn't support dates after 2189."
+#: A quarter of what 64 bits hold in nanoseconds is left to spare (workerd, jsg/util.c++).
+_TIME_MS_MAX: Final = 6_917_529_027_641
+
+
+@final
+class AlarmCalls:
+    """The three methods, for the storage and for a transaction.
+
+    Args:
+        units: Where writes belong; holds the slot.
+        hooks: The instance.
+        limits: Whether the local runtime's stall is reproduced.
+        now_ms: The clock.
+        owner: The platform's class whose methods they are, for its words.
+    """
+
+    __slots__ = ("_hooks", "_limits", "_now_ms", "_owner", "_units")
+
+    def __init__(
+        self,
+        units: WriteUnits,
+        hooks: Hooks,
+        limits: Limits,
+        *,
+        now_ms: Callable[[], int],
+        owner: str,
+    ) -> None:
+        self._units = units
+        self._hooks = hooks
+        self._limits = limits
+        self._now_ms = now_ms
+        self._owner = owner
+
+    def set(self, time: object, options: object, keywords: dict[str, Any]) -> Any:
+        """See `DurableObjectStorage.setAlarm`."""
+        try:
+            time_ms = self._time_ms(time)
+            given = merged_options(
+                options, keywords, "setAlarm", self._owner, 2, "SetAlarmOptions"
+            )
+            if time_ms <= 0:
+                message = "setAlarm() cannot be called with an alarm time <= 0"
+                raise JsTypeError(message)
+            if not self._hooks.in_constructor and not self._hooks.has_alarm_handler():
+                raise JsTypeError(_NO_HANDLER)
+            self._store(max(time_ms, self._now_ms()), given)
+        except Exception as error:
+            return Rejected[Any](error)
+        return Settled(None)
+
+    def get(self, options: object, keywords: dict[str, Any]) -> Any:
+        """See `DurableObjectStorage.getAlarm`."""
+        try:
+            merged_options(options, keywords, "getAlarm", self._owner, 1, "GetAlarmOptions")
+            self._units.begin_read()
+        except Exception as error:
+            return Rejected[Any](error)
+        return Settled(self._units.database.alarm.visible_time_ms)
+
+    def delete(self, options: object, keywords: dict[str, Any]) -> Any:
+        """See `DurableObjectStorage.deleteAlarm`."""
+        try:
+            given = merged_options(
+                options, keywords, "deleteAlarm", self._owner, 1, "SetAlarmOptions"
+            )
+            self._store(None, given)
+        except Exception as error:
+            return Rejected[Any](error)
+        return Settled(None)
+
+    def _store(self, time_ms: int | None, options: Any) -> None:
+        alarm = self._units.database.alarm
+        if time_ms is None and alarm.now.time_ms is None:
+            self._units.begin_read()
+            return
+        if self._limits.set_alarm_now_stalls and alarm.now.time_ms == time_ms:
+            # workerd's actor-sqlite.c++ compares with the stored time, which the handler
+            # that runs has not deleted yet, and finds nothing to do (workerd issue 6866).
+            self._units.begin_read()
+            alarm.keep()
+            return
+        self._units.begin_write(confirmed=not options.get("allowUnconfirmed"))
+        alarm.set(time_ms)
+
+    def _time_ms(self, time: object) -> int:
+        if isinstance(time, datetime):
+            aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+            delta = aware - _EPOCH
+            time_ms: float = delta.days * 86_400_000 + delta.seconds * 1_000
+            time_ms += delta.microseconds // 1_000
+        elif isinstance(time, (int, float)) and not isinstance(time, bool):
+            time_ms = time
+        else:
+            raise wrong_type("setAlarm", self._owner, 1, "date")
+        if isinstance(time_ms, float) and not math.isfinite(time_ms):
+            message = "The value cannot be converted because it is not a valid Date."
+            raise JsTypeError(message)
+        if time_ms > _TIME_MS_MAX:
+            raise JsTypeError(_TOO_LATE)
+        return int(time_ms)

@@ -1,0 +1,186 @@
+"""Arguments: what workerd's binding layer makes of what worker code passes in.
+
+Promises: keys become strings as JavaScript would make them, options are a dict or camelCase
+keywords, and what does not fit is refused with the platform's words. Leaves to others: what
+the arguments are for. Rules and texts as measured on workerd (its jsg library).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from emulator.errors import JsTypeError
+from emulator.values import undefined
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["KeyRange", "js_string", "key_range", "merged_options", "text_of", "wrong_type"]
+
+_INT32_MAX: Final = 2**31 - 1
+_LAST_CHARACTER: Final = chr(0x10FFFF)
+
+
+def wrong_type(method: str, owner: str, position: int, expected: str) -> JsTypeError:
+    """The error for an argument of the wrong type."""
+    return JsTypeError(
+        f"Failed to execute '{method}' on '{owner}': parameter {position} is not of type "
+        f"'{expected}'."
+    )
+
+
+def js_string(value: object) -> str:
+    """`String(value)`, as far as storage keys need it."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _number_text(value)
+    if isinstance(value, (list, tuple)):
+        return ",".join(
+            "" if item is None or item is undefined else js_string(item) for item in value
+        )
+    if isinstance(value, (set, frozenset)):
+        return "[object Set]"
+    if isinstance(value, dict):
+        return "[object Object]"
+    return str(value)
+
+
+def _number_text(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    if value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    return repr(value)
+
+
+def text_of(value: object) -> str:
+    """A storage key as SQLite keeps it: UTF-8, each byte of a lone surrogate as U+FFFD."""
+    text = value if type(value) is str else js_string(value)
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def merged_options(
+    options: object,
+    keywords: dict[str, Any],
+    method: str,
+    owner: str,
+    position: int,
+    expected: str,
+) -> dict[str, Any]:
+    """Options from a dict and from keywords, as one mapping.
+
+    A keyword that is None counts as not given, as Python programmers mean it; None in a
+    dict is JavaScript's null.
+
+    Raises:
+        JsTypeError: If `options` is neither a mapping nor null nor undefined.
+    """
+    if options is None or options is undefined:
+        if not keywords:
+            return keywords
+        options = {}
+    elif not isinstance(options, dict):
+        raise wrong_type(method, owner, position, expected)
+    given = {name: value for name, value in options.items() if value is not undefined}
+    given.update(
+        (name, value)
+        for name, value in keywords.items()
+        if value is not None and value is not undefined
+    )
+    return given
+
+
+class KeyRange(NamedTuple):
+    """Which keys a `list` is about, in UTF-8 order.
+
+    Attributes:
+        low: The first key, or what all keys come after.
+        is_low_excluded: `low` itself is not in it.
+        high: All keys come before it; None is no end.
+        is_reverse: From the last to the first.
+        limit: How many at most; None is all.
+    """
+
+    low: str
+    is_low_excluded: bool
+    high: str | None
+    is_reverse: bool
+    limit: int | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no key can be in it."""
+        return self.high is not None and self.low >= self.high
+
+
+def key_range(options: Mapping[str, Any]) -> KeyRange:
+    """What the options of `list` ask for.
+
+    Raises:
+        JsTypeError: If start and startAfter are both given, or the limit is not positive.
+    """
+    if not options:
+        return KeyRange("", False, None, False, None)  # noqa: FBT003  The fields have names.
+    limit = _limit(options["limit"]) if "limit" in options else None
+    if "start" in options and "startAfter" in options:
+        message = "list() cannot be called with both start and startAfter values."
+        raise JsTypeError(message)
+    low, is_low_excluded = text_of(options.get("start", "")), False
+    if "startAfter" in options:
+        low, is_low_excluded = text_of(options["startAfter"]), True
+    high = text_of(options["end"]) if "end" in options else None
+    prefix = text_of(options.get("prefix", ""))
+    if prefix > low:
+        low, is_low_excluded = prefix, False
+    after = _after_prefix(prefix)
+    if after is not None and (high is None or after < high):
+        high = after
+    return KeyRange(low, is_low_excluded, high, bool(options.get("reverse")), limit)
+
+
+def _after_prefix(prefix: str) -> str | None:
+    """The least text that is greater than everything with the prefix; None if none is."""
+    stem = prefix.rstrip(_LAST_CHARACTER)
+    if not stem:
+        return None
+    following = ord(stem[-1]) + 1
+    if 0xD800 <= following <= 0xDFFF:
+        following = 0xE000  # Surrogates are no characters of their own.
+    return stem[:-1] + chr(following)
+
+
+def _limit(value: object) -> int:
+    number = _to_number(value)
+    if math.isnan(number) or math.isinf(number):
+        number = 0
+    if not -_INT32_MAX - 1 <= number <= _INT32_MAX:
+        message = (
+            f"Value out of range. Must be between {-_INT32_MAX - 1} and {_INT32_MAX} "
+            "(inclusive)."
+        )
+        raise JsTypeError(message)
+    if int(number) <= 0:
+        message = "List limit must be positive."
+        raise JsTypeError(message)
+    return int(number)
+
+
+def _to_number(value: object) -> float:
+    if isinstance(value, (int, float)):
+        return value
+    if value is None:
+        return 0
+    try:
+        return float(js_string(value) or 0)
+    except ValueError:
+        return math.nan
