@@ -1,0 +1,1 @@
+"""`pyodide`: the bridge's package; its names are in `pyodide.ffi`."""
