@@ -1,0 +1,623 @@
+"""The export job: the Durable Object that turns a user's files into a ZIP, by alarms.
+
+Promises: an export that was started ends as completed or failed, whatever is delivered
+twice, interrupted or refused on the way; no file is repeated or lost; nothing that a step
+does is kept unless all of it is. Leaves to others: the state's form (export_state), the
+archive's (zip_stream), requests (worker).
+
+Each alarm takes one step, from what is stored to what is stored:
+
+1. *chunks*: take rows from D1, look each up in R2, keep a page; two seconds to the next.
+2. *archive*: copy files into the archive, upload full parts, keep the rest; two seconds to
+   the next. A step that is run again starts at the same byte and replaces the same parts.
+3. *complete*: assemble the object unless it is there already, tell D1, forget everything.
+4. *failed*: give up parts and archive, tell D1, forget everything; again every minute until
+   that has worked.
+
+An alarm goes on with the next step at once where the step before needed no second alarm, so
+that a small export is one alarm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from workers import DurableObject
+
+from amber_worker.archive_upload import ArchiveUpload, part_bytes_for
+from amber_worker.export_state import (
+    ArchiveProgress,
+    ExportHeader,
+    ExportState,
+    ExportStore,
+    MissingFile,
+    Phase,
+    ProcessedFile,
+    WrittenFile,
+)
+from amber_worker.manifest import create_manifest, create_readme
+from amber_worker.zip_names import entry_path, fingerprint, numbered
+from amber_worker.zip_stream import ZIP_CONFIG, BrokenSource, ZipEntry, ZipStreamer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+__all__ = ["ExportJob"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("amber")
+
+START_DELAY_MS: Final = 1_000
+STEP_DELAY_MS: Final = 2_000
+#: Between two attempts to tell D1 of a failure.
+REPORT_DELAY_MS: Final = 60_000
+#: Lookups at one time.
+HEADS_AT_ONCE: Final = 10
+#: Seconds before each further attempt on one file.
+RETRY_DELAYS_S: Final = (1, 2, 4)
+#: The platform runs a failing alarm once and six times more (Cloudflare docs, Alarms).
+ALARM_RETRIES: Final = 6
+#: What one alarm copies at most: so that no invocation passes 1,000 subrequests (the
+#: platform allows 10,000), 30 s of CPU at 20 MB/s, or 15 minutes.
+STEP_FILES_MAX: Final = 400
+STEP_BYTES_MAX: Final = 256 * 1024 * 1024
+STEP_CALLS_MAX: Final = 900
+STEP_SECONDS_MAX: Final = 300
+#: Bytes deflated in a millisecond of CPU, as the charge is reckoned.
+DEFLATED_BYTES_A_MS: Final = 20_000
+RETENTION_MS: Final = 7 * 86_400_000
+
+# Texts are cut so that no page of rows meets a limit of a stored value: a name of more than
+# 255 bytes is cut in the archive anyway, and a key of more than 1,024 is none.
+_SELECT: Final = """\
+SELECT id, substr(r2_key, 1, 1025) AS r2_key, substr(filename, 1, 400) AS filename,
+       size_bytes, product, substr(category, 1, 400) AS category,
+       COALESCE(created_at, '') AS created_at
+FROM storage_files
+WHERE user_id = ?1 AND deleted_at IS NULL{condition}
+ORDER BY COALESCE(created_at, '') DESC, id DESC
+LIMIT {limit}"""
+
+
+class ExportJob(DurableObject):
+    """One export. The object's name is the export's id.
+
+    Args:
+        ctx: The object's state.
+        env: `DB` and `R2_BUCKET`.
+    """
+
+    def __init__(self, ctx: Any, env: Any) -> None:
+        super().__init__(ctx, env)
+        self._storage = ctx.storage
+        self._store = ExportStore(ctx.storage)
+        self._calls = 0
+        self._started_s = 0.0
+
+    # -- what others call ------------------------------------------------------------------
+
+    async def start_export(self, export_id: str) -> None:
+        """Begin the export. Beginning it again, or when it is over, changes nothing.
+
+        Args:
+            export_id: The id of its row in D1.
+
+        Raises:
+            Exception: If there is no such row ("Export {id} not found"); nothing changes.
+        """
+        row = await (
+            self.env.DB.prepare(
+                "SELECT id, user_id, status, export_type, filter_params, r2_key"
+                " FROM storage_exports WHERE id = ?"
+            )
+            .bind(export_id)
+            .first()
+        )
+        if row is None:
+            message = f"Export {export_id} not found"
+            raise Exception(message)
+        # From here to the alarm there is no wait that lets anybody else in.
+        if await self._store.load() is not None:
+            if await self._storage.getAlarm() is None:
+                # It runs now, or it is lost: one step more does no harm.
+                await self._storage.setAlarm(_now_ms() + START_DELAY_MS)
+            return
+        if row.status not in ("pending", "processing"):
+            return
+        now = datetime.now(UTC)
+        header = ExportHeader(
+            exportId=export_id,
+            userId=row.user_id,
+            exportType=row.export_type,
+            filterParams=json.loads(row.filter_params) if row.filter_params else None,
+            r2Key=f"exports/{row.user_id}/{export_id}/{_now_ms()}-export.zip",
+            createdAt=_iso(now),
+        )
+        await self._store.save(header)
+        await self._storage.setAlarm(_now_ms() + START_DELAY_MS)
+        await self._mark_processing(header)
+
+    #: README's name for it.
+    startExport = start_export
+
+    async def alarm(self, info: Any = None) -> None:
+        """Take the next step.
+
+        Args:
+            info: `retryCount`: how many runs of this alarm have failed.
+
+        Raises:
+            Exception: What failed, so that the platform tries again; not the last time.
+        """
+        header = await self._store.load()
+        if header is None:
+            _log.error("alarm without export state")
+            return
+        self._calls = 0
+        self._started_s = time.time()
+        if header.phase == Phase.FAILED:
+            await self._report_failure(header)
+            return
+        try:
+            if header.phase == Phase.CHUNKS and await self.process_chunk(header):
+                return
+            if header.phase == Phase.ARCHIVE and await self.finalize_export(header):
+                return
+            await self._complete(header)
+        except Exception as error:
+            if getattr(info, "retryCount", 0) < ALARM_RETRIES:
+                raise
+            await self.handle_failure(error)
+
+    async def state(self) -> ExportState | None:
+        """README's state object, whole; None before the start and after the end."""
+        return await self._store.whole()
+
+    # -- chunks ----------------------------------------------------------------------------
+
+    async def process_chunk(self, header: ExportHeader) -> bool:
+        """Take the next rows, see which of their objects are there, and keep the result.
+
+        Returns:
+            Whether there are more rows, for which an alarm is set.
+        """
+        if header.currentOffset == 0:
+            # The start may have been cut off before it told D1.
+            await self._mark_processing(header)
+        rows, has_more = await self._next_rows(header)
+        processed: list[ProcessedFile] = []
+        missing: list[MissingFile] = []
+        for start in range(0, len(rows), HEADS_AT_ONCE):
+            group = rows[start : start + HEADS_AT_ONCE]
+            for row, reason in zip(
+                group, await asyncio.gather(*map(self._why_missing, group)), strict=True
+            ):
+                file = _file(row)
+                if reason is None:
+                    processed.append(file)
+                else:
+                    missing.append(_missing(file, reason))
+        header.currentOffset += len(rows)
+        if rows:
+            header.cursor = [rows[-1].created_at, rows[-1].id]
+        size_bytes = sum(file["size_bytes"] for file in processed)
+        header.totalSize += size_bytes
+        header.fileCount += len(processed)
+        header.missingCount += len(missing)
+        if not has_more:
+            header.phase = Phase.ARCHIVE
+        await self._store.save_chunk(header, processed, missing)
+        if has_more:
+            await self._storage.setAlarm(_now_ms() + STEP_DELAY_MS)
+        told = f", {header.missingCount} files missing in R2" if header.missingCount else ""
+        self._tell(
+            f"Export {header.exportId}: chunk {header.chunkCount} with {len(rows)} files, "
+            f"{size_bytes} bytes{told}",
+            step="chunk",
+            rows=len(rows),
+            size_bytes=size_bytes,
+            missing=len(missing),
+        )
+        return has_more
+
+    async def _next_rows(self, header: ExportHeader) -> tuple[list[Any], bool]:
+        """The rows of the next chunk, and whether there are more behind them.
+
+        By keyset, not by offset: rows that are added or trashed meanwhile neither hide
+        nor repeat others.
+        """
+        conditions, values = [], [header.userId]
+        if header.exportType in ("blog", "ivy"):
+            conditions.append(f"product = ?{len(values) + 1}")
+            values.append(header.exportType)
+        elif header.exportType == "category":
+            conditions.append(f"category = ?{len(values) + 1}")
+            values.append(str((header.filterParams or {}).get("category", "")))
+        if header.cursor is not None:
+            place = len(values)
+            conditions.append(f"(COALESCE(created_at, ''), id) < (?{place + 1}, ?{place + 2})")
+            values += header.cursor
+        # One more than a chunk takes tells whether there are more.
+        count = ZIP_CONFIG["MAX_FILES_PER_CHUNK"]
+        sql = _SELECT.format(
+            condition="".join(f" AND {text}" for text in conditions), limit=count + 1
+        )
+        found = (await self.env.DB.prepare(sql).bind(*values).all()).results
+        taken, size_bytes = 0, 0
+        for row in found[:count]:
+            size_bytes += _declared_size(row)
+            if taken and size_bytes > ZIP_CONFIG["MAX_CHUNK_SIZE"]:
+                break
+            taken += 1
+        return list(found[:taken]), taken < len(found)
+
+    async def _why_missing(self, row: Any) -> str | None:
+        try:
+            found = await self._insistently(lambda: _read(self.env.R2_BUCKET.head(row.r2_key)))
+        except BrokenSource as error:
+            _log.warning("file %r could not be checked: %s", row.r2_key, error.reason)
+            return f"unreadable: {error.reason}"
+        return None if found is not None else "not found"
+
+    async def _insistently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try to read one file, and three times more. Whatever else fails, fails at once.
+
+        Raises:
+            BrokenSource: If none of the attempts worked.
+        """
+        for delay_s in RETRY_DELAYS_S:
+            self._calls += 1
+            try:
+                return await attempt()
+            except BrokenSource:
+                await asyncio.sleep(delay_s)
+        self._calls += 1
+        return await attempt()
+
+    # -- the archive -----------------------------------------------------------------------
+
+    async def finalize_export(self, header: ExportHeader) -> bool:
+        """Copy the next files into the archive; behind the last, end it.
+
+        Returns:
+            Whether there are more files, for which an alarm is set.
+        """
+        archive = header.archive
+        if archive is None:
+            archive = await self._begin_archive(header)
+        upload = ArchiveUpload(
+            self._resume(header, archive),
+            archive.partBytes,
+            archive.etags,
+            await self._store.rest(archive),
+        )
+        streamer = ZipStreamer(upload.write, position=archive.position)
+        step = _Step()
+        async for place, file in self._files_from(header, archive):
+            if not self._may_copy(step, file):
+                archive.chunk, archive.index = place
+                break
+            await self._copy(file, streamer, step)
+        else:
+            header.phase = Phase.COMPLETE
+        has_more = header.phase == Phase.ARCHIVE
+        archive.entryCount += len(step.written)
+        archive.contentBytes += step.size_bytes
+        header.missingCount += len(step.missing)
+        if not has_more:
+            await self._end_archive(header, streamer, step)
+            await upload.flush()
+        archive.position = streamer.position
+        await self._store.save_batch(
+            header, step.written, step.missing, names=step.names, rest=upload.rest
+        )
+        if has_more:
+            await self._storage.setAlarm(_now_ms() + STEP_DELAY_MS)
+        self._tell(
+            f"Export {header.exportId}: {archive.entryCount} of {header.fileCount} files "
+            f"are in the archive, {archive.position} bytes",
+            step="archive",
+            rows=len(step.written) + len(step.missing),
+            size_bytes=step.size_bytes,
+            missing=len(step.missing),
+            cpu_ms=streamer.deflated_bytes // DEFLATED_BYTES_A_MS,
+        )
+        return has_more
+
+    async def _begin_archive(self, header: ExportHeader) -> ArchiveProgress:
+        upload = await self.env.R2_BUCKET.createMultipartUpload(
+            header.r2Key,
+            httpMetadata={"contentType": "application/zip"},
+            customMetadata={
+                "export-id": header.exportId,
+                "user-id": header.userId,
+                "export-type": header.exportType,
+                "file-count": str(header.fileCount),
+                "total-size": str(header.totalSize),
+            },
+        )
+        archive = ArchiveProgress(upload.uploadId, part_bytes_for(header.totalSize))
+        header.archive = archive
+        # The first part leaves through the output gate, so that no part is ever uploaded
+        # whose upload is not known after a power cut.
+        await self._store.save(header)
+        return archive
+
+    def _resume(self, header: ExportHeader, archive: ArchiveProgress) -> Any:
+        return self.env.R2_BUCKET.resumeMultipartUpload(header.r2Key, archive.uploadId)
+
+    async def _files_from(
+        self, header: ExportHeader, archive: ArchiveProgress
+    ) -> AsyncIterator[tuple[tuple[int, int], ProcessedFile]]:
+        """Files that are not copied yet, each with its chunk page and its place there."""
+        index = archive.index
+        for number in range(archive.chunk, header.chunkCount):
+            processed, _ = await self._store.chunk(number)
+            for place in range(index, len(processed)):
+                yield (number, place), processed[place]
+            index = 0
+
+    def _may_copy(self, step: _Step, file: ProcessedFile) -> bool:
+        """Whether this alarm takes one more file; the first it always takes."""
+        count = len(step.written) + len(step.missing)
+        return not count or (
+            count < STEP_FILES_MAX
+            and step.size_bytes + file["size_bytes"] <= STEP_BYTES_MAX
+            and self._calls < STEP_CALLS_MAX
+            and time.time() - self._started_s < STEP_SECONDS_MAX
+        )
+
+    async def _copy(self, file: ProcessedFile, streamer: ZipStreamer, step: _Step) -> None:
+        """Copy one file; one that cannot be read is missing, and nothing more."""
+        path, names = await self._free_path(file, step.names)
+        try:
+            entry = await self._copied(file, path, streamer)
+        except BrokenSource as error:
+            reason = f"unreadable: {error.reason}"
+            _log.warning("file %r could not be copied: %s", file["r2_key"], error.reason)
+            step.missing.append(_missing(file, reason))
+            return
+        if entry is None:
+            _log.warning("file %r is gone since it was checked, skipped", file["r2_key"])
+            step.missing.append(_missing(file, "not found"))
+            return
+        step.names.update(names)
+        step.size_bytes += entry.size_bytes
+        step.written.append(WrittenFile(file, entry))
+
+    async def _copied(
+        self, file: ProcessedFile, path: str, streamer: ZipStreamer
+    ) -> ZipEntry | None:
+        async def copy() -> ZipEntry | None:
+            found = await _read(self.env.R2_BUCKET.get(file["r2_key"]))
+            if found is None:
+                return None
+            return await streamer.add_file(
+                path, found.body, found.size, modified=found.uploaded
+            )
+
+        return await self._insistently(copy)
+
+    async def _free_path(
+        self, file: ProcessedFile, taken: dict[str, int]
+    ) -> tuple[str, dict[str, int]]:
+        """A path that no other file has, and what to remember once the file is there."""
+        wanted = entry_path(file["product"], file["category"], file["filename"])
+        base = fingerprint(wanted)
+
+        async def number_of(mark: str) -> int:
+            return taken.get(mark) or await self._store.name_number(mark)
+
+        number = await number_of(base)
+        if not number:
+            return wanted, {base: 1}
+        # From the last number on, so that a thousand files of one name cost a thousand tries.
+        while True:
+            number += 1
+            path = numbered(wanted, number)
+            mark = fingerprint(path)
+            if not await number_of(mark):
+                return path, {base: number, mark: 1}
+
+    async def _end_archive(
+        self, header: ExportHeader, streamer: ZipStreamer, step: _Step
+    ) -> None:
+        """Write what tells the truth about the archive, and list it first."""
+        archive = header.archive
+        assert archive is not None
+        created = datetime.fromisoformat(header.createdAt)
+        written, missing = await self._account(header, archive)
+        written += step.written
+        missing += step.missing
+        readme = await streamer.add_text_file(
+            "README.txt",
+            create_readme(
+                file_count=len(written), missing_count=len(missing), created=header.createdAt
+            ),
+            modified=created,
+        )
+        manifest = await streamer.add_text_file(
+            "manifest.json",
+            create_manifest(written, missing, created=header.createdAt),
+            modified=created,
+        )
+        entries = [readme, manifest, *(item.entry for item in written)]
+        await streamer.close(entries, len(entries))
+
+    async def _account(
+        self, header: ExportHeader, archive: ArchiveProgress
+    ) -> tuple[list[WrittenFile], list[MissingFile]]:
+        """What earlier alarms wrote and missed."""
+        written: list[WrittenFile] = []
+        missing: list[MissingFile] = []
+        for number in range(header.chunkCount):
+            missing += (await self._store.chunk(number))[1]
+        async for files, lost in self._store.batches(archive):
+            written += files
+            missing += lost
+        return written, missing
+
+    # -- the two ends ----------------------------------------------------------------------
+
+    async def _complete(self, header: ExportHeader) -> None:
+        """Assemble the archive, tell D1, forget everything. May be run again at any point."""
+        archive = header.archive
+        assert archive is not None
+        bucket = self.env.R2_BUCKET
+        if await bucket.head(header.r2Key) is None:
+            parts = [
+                {"partNumber": number, "etag": etag}
+                for number, etag in enumerate(archive.etags, start=1)
+            ]
+            await self._resume(header, archive).complete(parts)
+        expires = datetime.fromtimestamp((_now_ms() + RETENTION_MS) / 1_000, UTC)
+        done = await (
+            self.env.DB.prepare(
+                "UPDATE storage_exports SET status = 'completed', r2_key = ?1, size_bytes = ?2,"
+                " file_count = ?3, completed_at = datetime('now'), expires_at = ?4"
+                " WHERE id = ?5 AND status IN ('pending', 'processing')"
+            )
+            .bind(
+                header.r2Key,
+                archive.position,
+                archive.entryCount,
+                _iso(expires),
+                header.exportId,
+            )
+            .run()
+        )
+        if not done.meta.changes:
+            await self._keep_or_drop(header)
+        _log.info(
+            "Export %s completed: %d files, %d bytes",
+            header.exportId,
+            archive.entryCount,
+            archive.contentBytes,
+        )
+        await self._store.clear()
+
+    async def _keep_or_drop(self, header: ExportHeader) -> None:
+        """D1 changed nothing: the row knows of the archive already, or will never."""
+        row = await (
+            self.env.DB.prepare("SELECT r2_key FROM storage_exports WHERE id = ?")
+            .bind(header.exportId)
+            .first()
+        )
+        if row is None or row.r2_key != header.r2Key:
+            await self.env.R2_BUCKET.delete(header.r2Key)
+
+    async def handle_failure(self, error: BaseException) -> None:
+        """The export has failed: keep why, and end it.
+
+        Args:
+            error: What every attempt has ended with.
+        """
+        header = await self._store.load()
+        if header is None:
+            return
+        _log.error("Export %s failed: %s", header.exportId, _told(error))
+        header.phase = Phase.FAILED
+        header.error = _told(error)
+        await self._store.save(header)
+        await self._report_failure(header)
+
+    async def _report_failure(self, header: ExportHeader) -> None:
+        """Remove parts and archive, tell D1, forget everything; in a minute if that fails."""
+        await self._storage.setAlarm(_now_ms() + REPORT_DELAY_MS)
+        try:
+            if header.archive is not None:
+                await self._resume(header, header.archive).abort()
+                await self.env.R2_BUCKET.delete(header.r2Key)
+            await (
+                self.env.DB.prepare(
+                    "UPDATE storage_exports SET status = 'failed', error_message = ?1"
+                    " WHERE id = ?2 AND status IN ('pending', 'processing')"
+                )
+                .bind(header.error, header.exportId)
+                .run()
+            )
+        except Exception as error:
+            _log.warning(
+                "Export %s has failed, which cannot be told yet: %s",
+                header.exportId,
+                _told(error),
+            )
+            return
+        await self._storage.deleteAlarm()
+        await self._store.clear()
+
+    async def _mark_processing(self, header: ExportHeader) -> None:
+        await (
+            self.env.DB.prepare(
+                "UPDATE storage_exports SET status = 'processing'"
+                " WHERE id = ? AND status = 'pending'"
+            )
+            .bind(header.exportId)
+            .run()
+        )
+
+    def _tell(self, line: str, **figures: int | str) -> None:
+        """One line for one step; its figures are for whoever shows them."""
+        _log.info("%s", line, extra={"figures": figures})
+
+
+class _Step:
+    """What one alarm adds to the archive."""
+
+    def __init__(self) -> None:
+        self.written: list[WrittenFile] = []
+        self.missing: list[MissingFile] = []
+        self.names: dict[str, int] = {}
+        #: Real sizes of the files written.
+        self.size_bytes = 0
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1_000)
+
+
+def _iso(instant: datetime) -> str:
+    """As JavaScript's `toISOString` has it."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _declared_size(row: Any) -> int:
+    """The size that the row declares; what is no number counts for nothing."""
+    size = row.size_bytes
+    return max(int(size), 0) if isinstance(size, int | float) else 0
+
+
+def _file(row: Any) -> ProcessedFile:
+    return {
+        "id": row.id,
+        "r2_key": row.r2_key,
+        "filename": row.filename,
+        "size_bytes": _declared_size(row),
+        "product": row.product,
+        "category": row.category,
+    }
+
+
+def _missing(file: ProcessedFile, reason: str) -> MissingFile:
+    return {"r2_key": file["r2_key"], "filename": file["filename"], "reason": reason}
+
+
+def _told(error: BaseException) -> str:
+    """An error in words: its kind and its message, at most a thousand characters."""
+    name = getattr(error, "name", type(error).__name__)
+    message = getattr(error, "message", str(error))
+    return f"{name}: {message}"[:1_000]
+
+
+async def _read(answer: Awaitable[Any]) -> Any:
+    """The answer about one file; an error concerns that file alone."""
+    try:
+        return await answer
+    except Exception as error:
+        raise BrokenSource(getattr(error, "message", None) or str(error)) from error
