@@ -166,7 +166,11 @@ class Default(WorkerEntrypoint):
     # -- GET -------------------------------------------------------------------------------
 
     async def _status(self, user: User, export_id: str, cors: dict[str, str]) -> Response:
-        return _json(dict(await self._row(user, export_id)), 200, cors)
+        row = await self._row(user, export_id)
+        if row.status == "pending":
+            # Who waits for an export asks for it: a start that was cut off is made good.
+            self.ctx.waitUntil(self._begin(row.id))
+        return _json(dict(row), 200, cors)
 
     async def _link(self, user: User, export_id: str, cors: dict[str, str]) -> Response:
         row = await self._row(user, export_id, "Export not found or not ready")

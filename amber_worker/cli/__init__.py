@@ -121,7 +121,7 @@ def _export(arguments: argparse.Namespace) -> int:
     if out.is_dir() or not out.parent.is_dir():
         message = f"cannot write {str(out)!r}: its folder does not exist, or it is a folder"
         raise FolderError(message)
-    found = scan(arguments.folder, product=arguments.product)
+    found = scan(arguments.folder, product=arguments.product, out=out)
     if arguments.missing > len(found.files):
         message = f"--missing {arguments.missing}: there are only {len(found.files)} files"
         raise FolderError(message)

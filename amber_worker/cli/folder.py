@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-__all__ = ["PRODUCTS", "FolderError", "LocalFile", "Scan", "scan"]
+__all__ = ["PRODUCTS", "FolderError", "LocalFile", "Scan", "scan", "shown"]
 
 PRODUCTS: Final = ("blog", "ivy", "profile", "themes")
 CATEGORY_DEFAULT: Final = "uncategorized"
@@ -76,25 +76,27 @@ class Scan:
     skipped: tuple[str, ...]
 
 
-def scan(folder: Path, *, product: str = "blog") -> Scan:
+def scan(folder: Path, *, product: str = "blog", out: Path | None = None) -> Scan:
     """Find the files of a folder.
 
     Args:
         folder: A directory.
         product: What files belong to whose first folder names no product.
+        out: Where the archive goes; one from an earlier run is not exported.
 
     Raises:
         FolderError: If it does not exist, is no folder, holds no file, or holds something
             that cannot be read or whose name is not UTF-8.
     """
     if not folder.exists():
-        message = f"there is no folder {_shown(folder)}"
+        message = f"there is no folder {shown(folder)}"
         raise FolderError(message)
     if not folder.is_dir():
-        message = f"{_shown(folder)} is not a folder"
+        message = f"{shown(folder)} is not a folder"
         raise FolderError(message)
     files: list[LocalFile] = []
     skipped: list[str] = []
+    written = None if out is None else out.resolve()
     pending = [(folder, "")]
     while pending:
         directory, prefix = pending.pop()
@@ -103,13 +105,15 @@ def scan(folder: Path, *, product: str = "blog") -> Scan:
             kind = entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(kind.st_mode):
                 pending.append((Path(entry.path), f"{relative}/"))
+            elif written is not None and Path(entry.path).resolve() == written:
+                skipped.append(f"skipped {relative}: it is the archive of an earlier run")
             elif stat.S_ISREG(kind.st_mode):
                 _check_readable(entry)
                 files.append(_local_file(Path(entry.path), relative, kind.st_size, product))
             else:
                 skipped.append(f"skipped {relative}: {_kind_name(kind.st_mode)}")
     if not files:
-        message = f"{_shown(folder)} holds no files"
+        message = f"{shown(folder)} holds no files"
         raise FolderError(message)
     files.sort(key=lambda file: file.relative)
     return Scan(tuple(files), tuple(sorted(skipped)))
@@ -120,7 +124,7 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
         with os.scandir(directory) as entries:
             return list(entries)
     except OSError as error:
-        message = f"cannot read the folder {_shown(directory)}: {error.strerror}"
+        message = f"cannot read the folder {shown(directory)}: {error.strerror}"
         raise FolderError(message) from error
 
 
@@ -128,7 +132,7 @@ def _checked_name(entry: os.DirEntry[str]) -> str:
     try:
         entry.name.encode("utf-8")
     except UnicodeEncodeError as error:
-        message = f"the name of {_shown(Path(entry.path))} is not UTF-8; rename it"
+        message = f"the name of {shown(Path(entry.path))} is not UTF-8; rename it"
         raise FolderError(message) from error
     return entry.name
 
@@ -138,7 +142,7 @@ def _check_readable(entry: os.DirEntry[str]) -> None:
         with Path(entry.path).open("rb"):
             pass
     except OSError as error:
-        message = f"cannot read {_shown(Path(entry.path))}: {error.strerror}"
+        message = f"cannot read {shown(Path(entry.path))}: {error.strerror}"
         raise FolderError(message) from error
 
 
@@ -163,8 +167,6 @@ def _kind_name(mode: int) -> str:
     return "no regular file"
 
 
-def _shown(path: Path) -> str:
-    """A path that any terminal can print."""
-    return repr(
-        str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    )
+def shown(path: Path) -> str:
+    """A path as any terminal can print it: what is no UTF-8 as an escape."""
+    return repr(str(path))

@@ -118,8 +118,8 @@ class Report:
             )
         self._output.print(
             f"{outcome.file_count:,} files, {outcome.size_bytes:,} bytes, "
-            f"{len(outcome.missing):,} missing, {outcome.simulated_ms / 1_000:.3f} s simulated, "
-            f"{outcome.wall_ms:.0f} ms wall, trace {outcome.digest[:16]}",
+            f"{len(outcome.missing):,} missing, {outcome.simulated_ms / 1_000:.3f} s "
+            f"simulated, {outcome.wall_ms:.0f} ms wall, trace {outcome.digest[:16]}",
             highlight=False,
             soft_wrap=True,
         )
