@@ -16,7 +16,7 @@ test: lint types pytest
 
 setup: $(READY)
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml setup.py
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found"; exit 1; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)

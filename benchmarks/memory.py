@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from time import perf_counter  # Inside a simulation the module's own is simulated.
 
 MIB = 1 << 20
 SIZES_MIB = (256, 512, 1024, 2048)
@@ -69,7 +70,7 @@ def measure(size_mib: int, file_mib: int) -> None:
                     .run()
                 )
             start = resident_bytes()
-            started = time.perf_counter()
+            started = perf_counter()
             posted = await mf.dispatch_fetch(
                 "http://localhost/api/storage/export",
                 method="POST",
@@ -82,7 +83,7 @@ def measure(size_mib: int, file_mib: int) -> None:
             row = await database.prepare("SELECT * FROM storage_exports").first()
             assert row.status == "completed", (export_id, row)
             assert row.size_bytes > size_mib * MIB
-            return start, time.perf_counter() - started
+            return start, perf_counter() - started
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

@@ -1,0 +1,2 @@
+# What a type checker sees as `js`; at run time the finder gives the same module.
+from emulator.sdk.js import *

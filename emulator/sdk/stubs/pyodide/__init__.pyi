@@ -1,0 +1,1 @@
+# What a type checker sees as `pyodide`; its names are in `pyodide.ffi`.

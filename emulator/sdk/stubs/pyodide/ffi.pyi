@@ -1,0 +1,2 @@
+# What a type checker sees as `pyodide.ffi`; at run time the finder gives the same module.
+from emulator.sdk.pyodide.ffi import *

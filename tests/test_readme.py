@@ -1,0 +1,61 @@
+"""README's programs run as they are printed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    worker, test, program, rules = BLOCKS
+    (tmp_path / "worker.py").write_text(worker)
+    (tmp_path / "test_worker.py").write_text(test)
+    (tmp_path / "program.py").write_text(program)
+    (tmp_path / "rules.py").write_text(rules)
+    return tmp_path
+
+
+def output_of(folder: Path, *command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        # Without the options of the run that runs this.
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_first_test_passes(folder: Path) -> None:
+    printed = output_of(
+        folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_worker.py"
+    )
+    assert "1 passed" in printed
+
+
+def test_the_program_runs_and_one_seed_is_one_digest(folder: Path) -> None:
+    first, second = (output_of(folder, "program.py") for _ in range(2))
+    assert first == second
+    status, date, *_ = first.split()
+    assert (status, date) == ("200", "2026-01-02")
+
+
+def test_the_rules_are_rules(folder: Path) -> None:
+    printed = output_of(folder, "-c", "from rules import rules; print(*rules, sep='\\n')")
+    assert printed.splitlines() == [
+        "faults.vanish(key='u1/photo.jpg')",
+        "faults.error(operation='r2.uploadPart', nth=1, when='after')",
+        "faults.crash('before', operation='storage.flush', nth=2)",
+    ]
