@@ -10,7 +10,7 @@ import pytest
 from emulator import faults, schedules
 from emulator.errors import ConfigurationError, JsException, JsTypeError
 from emulator.simulation.clock import Clock
-from emulator.simulation.rules import PASS, Operation, RuleSet
+from emulator.simulation.rules import PASS, Operation, RuleSet, UnusedFaultWarning
 from emulator.simulation.trace import Trace
 
 HEAD = Operation("BUCKET", "r2.head", "u1/a.txt", "JOBS#1")
@@ -265,7 +265,8 @@ def test_a_rule_that_never_decided_is_reported_and_a_removed_one_is_not():
 
     assert rules.unmatched == (unused,)
     assert list(rules) == [used, unused]
-    rules.clear()
+    with pytest.warns(UnusedFaultWarning, match="nobody"):
+        rules.clear()
     assert len(rules) == 0
 
 

@@ -35,7 +35,7 @@ FLOORS = (
 LICENCES = {
     "random": ("emulator/simulation/randomness.py",),
     "secrets": (),
-    "uuid": ("amber_worker/worker.py",),
+    "uuid": ("emulator/simulation/randomness.py", "amber_worker/worker.py"),
     "apsw": ("emulator/sqlite/",),
     "sqlite3": (),
     "moto": ("emulator/bindings/r2/",),
@@ -73,6 +73,8 @@ BANNED_CALLS_ALLOWED = {
     "amber_worker/": {"time.time", "datetime.now", "time.monotonic"},
     # Identity during one call, never an order.
     "emulator/values/": {"id"},
+    # The key of a generator while it lives; async generators cannot be weak keys.
+    "emulator/simulation/graveyard.py": {"id"},
     "emulator/simulation/randomness.py": {"os.urandom"},
 }
 
@@ -208,7 +210,7 @@ def test_a_function_fits_on_a_screen() -> None:
 
 
 @pytest.mark.parametrize("path", sources(), ids=name_of)
-def test_all_is_sorted_and_true(path: Path) -> None:
+def test_every_name_in_all_exists(path: Path) -> None:
     tree = tree_of(path)
     listed: list[str] | None = None
     defined: set[str] = set()
@@ -229,5 +231,4 @@ def test_all_is_sorted_and_true(path: Path) -> None:
         assert path.name in ("__init__.py", "__main__.py"), "no __all__"
         return
 
-    assert listed == sorted(listed)
-    assert set(listed) <= defined
+    assert set(listed) <= defined  # Their order is ruff's, RUF022.

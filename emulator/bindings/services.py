@@ -70,7 +70,12 @@ class Service:
             future.set_exception(error)
             return future
         operation = Operation(self._binding_name, self._operation, request.url)
-        return context.carry(operation, lambda: self._handler(request))
+
+        async def effect() -> Response:
+            response = await self._handler(request)
+            return response.delivered(request.url, is_head=request.method == "HEAD")
+
+        return context.carry(operation, effect)
 
     def __repr__(self) -> str:
         return f"<Service {self._binding_name}>"

@@ -13,7 +13,7 @@ does (the instance).
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol, final
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, final
 
 from emulator.simulation.rules import Operation
 
@@ -23,10 +23,18 @@ if TYPE_CHECKING:
     from emulator.simulation.handles import TimerHandle
     from emulator.simulation.runner import Simulation
 
-__all__ = ["AlarmInvocationInfo", "AlarmScheduler", "AlarmState", "AlarmTarget"]
+__all__ = [
+    "AlarmInvocationInfo",
+    "AlarmOutcome",
+    "AlarmScheduler",
+    "AlarmState",
+    "AlarmTarget",
+]
 
 RETRY_DELAY_MS_FIRST: Final = 2_000
 RETRY_COUNT_MAX: Final = 6
+#: The delay doubles at most so often: failures that are not counted go on without end.
+BACKOFF_MAX: Final = 9
 #: The jitter is at most this fraction of the delay: one quarter.
 RETRY_JITTER_DIVISOR: Final = 4
 
@@ -55,6 +63,22 @@ class AlarmInvocationInfo:
         )
 
 
+class AlarmOutcome(NamedTuple):
+    """How one run of a handler ended.
+
+    Attributes:
+        error: What it raised or was ended by; None is success.
+        is_cancelled: It did not run, because its alarm was no longer stored.
+        is_counted: The failure is the object's own, not the platform's.
+        may_retry: Nobody asked for the alarm to be dropped.
+    """
+
+    error: BaseException | None = None
+    is_cancelled: bool = False
+    is_counted: bool = True
+    may_retry: bool = True
+
+
 class AlarmState(Enum):
     """Where an object's alarm stands."""
 
@@ -70,15 +94,18 @@ class AlarmTarget(Protocol):
     name: str
 
     def run_alarm(
-        self, info: AlarmInvocationInfo, done: Callable[[BaseException | None], None]
+        self, info: AlarmInvocationInfo, done: Callable[[AlarmOutcome], None]
     ) -> None:
-        """Run the handler on a living instance; `done(error)` when its writes are durable."""
+        """Run the handler on a living instance; `done` when its writes are durable."""
 
     def stored_alarm_ms(self) -> int | None:
         """The durable time, whatever `getAlarm` shows."""
 
     def end_alarm(self, *, succeeded: bool) -> None:
         """Delete the stored time for good, or show it again."""
+
+    def drop_alarm(self) -> None:
+        """Delete the stored time, which nobody has changed meanwhile."""
 
     def power_cut(self, cause: str) -> None:
         """Lose everything that is not durable, at once."""
@@ -101,7 +128,9 @@ class AlarmScheduler:
         self.state = AlarmState.NONE
         #: For when the present alarm was set, epoch milliseconds.
         self.scheduled_time_ms: int | None = None
+        #: Failures of the present alarm that count.
         self.retry_count = 0
+        self._backoff = 0
         #: A time that was set while the handler runs; it waits for the handler.
         self._queued_ms: int | None = None
         self._run = 0
@@ -151,7 +180,6 @@ class AlarmScheduler:
     def _arm(self, time_ms: int) -> None:
         self.state = AlarmState.WAITING
         self.scheduled_time_ms = time_ms
-        self.retry_count = 0
         self._timer = self._loop.deliver(time_ms, self._fire)
 
     def _disarm(self) -> None:
@@ -160,7 +188,7 @@ class AlarmScheduler:
             self._timer = None
         self.state = AlarmState.NONE
         self.scheduled_time_ms = None
-        self.retry_count = 0
+        self.retry_count = self._backoff = 0
         self._queued_ms = None
 
     def _fire(self) -> None:
@@ -177,17 +205,20 @@ class AlarmScheduler:
             scheduled_time=self.scheduled_time_ms,
             retry=self.retry_count,
         )
-        self._target.run_alarm(info, lambda error: self._ran(run, error))
+        self._target.run_alarm(info, lambda outcome: self._ran(run, outcome))
 
-    def _ran(self, run: int, error: BaseException | None) -> None:
+    def _ran(self, run: int, outcome: AlarmOutcome) -> None:
         if run != self._run:
             return  # A power cut has already started this alarm afresh.
-        if error is None:
-            self._acknowledge(run)
+        if outcome.is_cancelled:
+            self._simulation.trace.record("alarm.cancelled", self._target.name)
+            self._next()
+        elif outcome.error is None:
+            self._acknowledge()
         else:
-            self._failed(error)
+            self._failed(outcome, outcome.error)
 
-    def _acknowledge(self, run: int) -> None:
+    def _acknowledge(self) -> None:
         """The handler's writes are durable: delete the stored time."""
         target, simulation = self._target, self._simulation
         operation = Operation("alarm", "alarm.ack", actor=target.name)
@@ -209,27 +240,34 @@ class AlarmScheduler:
         if queued_ms is not None:
             self._arm(queued_ms)
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, outcome: AlarmOutcome, error: BaseException) -> None:
         target, simulation = self._target, self._simulation
         stored_ms = target.stored_alarm_ms()
-        has_changed = self._queued_ms is not None or stored_ms != self.scheduled_time_ms
         simulation.trace.record(
             "alarm.failed", target.name, retry=self.retry_count, error=type(error).__name__
         )
-        if has_changed:
+        if self._queued_ms is not None or stored_ms != self.scheduled_time_ms:
             # A time set in the failing handler replaces the retry, a deletion ends it.
             self._queued_ms = stored_ms if self._queued_ms is None else self._queued_ms
             self._next()
-            return
-        if self.retry_count >= RETRY_COUNT_MAX:
+        elif not outcome.may_retry or (
+            outcome.is_counted and self.retry_count >= RETRY_COUNT_MAX
+        ):
             simulation.trace.record("alarm.dropped", target.name)
-            target.end_alarm(succeeded=True)
+            target.drop_alarm()
             self._disarm()
-            return
-        target.end_alarm(succeeded=False)
-        self.retry_count += 1
-        delay_ms = RETRY_DELAY_MS_FIRST << (self.retry_count - 1)
-        jitter = simulation.randomness.stream("alarms.jitter")
+        else:
+            target.end_alarm(succeeded=False)
+            self._back_off(is_counted=outcome.is_counted)
+
+    def _back_off(self, *, is_counted: bool) -> None:
+        if is_counted:
+            if self.retry_count == 0:
+                self._backoff = 0  # Earlier failures were the platform's.
+            self.retry_count += 1
+        delay_ms = RETRY_DELAY_MS_FIRST << self._backoff
+        self._backoff = min(self._backoff + 1, BACKOFF_MAX)
+        jitter = self._simulation.randomness.stream(f"alarms.jitter.{self._target.name}")
         delay_ms += jitter.randrange(delay_ms // RETRY_JITTER_DIVISOR + 1)
         self.state = AlarmState.BACKOFF
         self._timer = self._loop.deliver(self._loop.clock.now_ms + delay_ms, self._fire)

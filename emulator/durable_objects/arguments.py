@@ -16,7 +16,15 @@ from emulator.values import undefined
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KeyRange", "js_string", "key_range", "merged_options", "text_of", "wrong_type"]
+__all__ = [
+    "KeyRange",
+    "js_string",
+    "key_range",
+    "merged_options",
+    "text_of",
+    "well_formed",
+    "wrong_type",
+]
 
 _INT32_MAX: Final = 2**31 - 1
 _LAST_CHARACTER: Final = chr(0x10FFFF)
@@ -31,7 +39,7 @@ def wrong_type(method: str, owner: str, position: int, expected: str) -> JsTypeE
 
 
 def js_string(value: object) -> str:
-    """`String(value)`, as far as storage keys need it."""
+    """`String(value)`, for what Python code is likely to hand in."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -52,21 +60,40 @@ def js_string(value: object) -> str:
 
 
 def _number_text(value: float) -> str:
+    """ECMA-262, Number::toString: the shortest digits, but other exponents than Python."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    if value.is_integer() and abs(value) < 1e21:
-        return str(int(value))
-    return repr(value)
+    if not value:
+        return "0"  # So is -0.
+    mantissa, mark, power = repr(value).partition("e")
+    if not mark:
+        return mantissa.removesuffix(".0")
+    exponent = int(power)
+    if exponent < -6 or exponent >= 21:
+        return f"{mantissa.removesuffix('.0')}e{exponent:+d}"
+    sign = "-" if value < 0 else ""
+    digits = mantissa.removeprefix("-").replace(".", "")
+    if exponent < 0:
+        return f"{sign}0.{'0' * (-exponent - 1)}{digits}"
+    return f"{sign}{digits.ljust(exponent + 1, '0')}"
+
+
+def well_formed(text: str) -> str:
+    """Text as UTF-8 can hold it: each byte of a lone surrogate becomes U+FFFD.
+
+    Python strings may hold the halves of a pair as two characters; they are joined first.
+    """
+    if text.isascii():
+        return text
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return joined.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def text_of(value: object) -> str:
-    """A storage key as SQLite keeps it: UTF-8, each byte of a lone surrogate as U+FFFD."""
-    text = value if type(value) is str else js_string(value)
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    """A storage key as SQLite keeps it."""
+    return well_formed(value if type(value) is str else js_string(value))
 
 
 def merged_options(

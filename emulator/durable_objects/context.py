@@ -91,11 +91,18 @@ class IoContext:
         self.world: Any = None
         #: Calls on their way.
         self.in_flight_count = 0
-        self._effects: dict[asyncio.Task[Any], None] = {}
+        #: When an event last entered or ended, epoch milliseconds.
+        self.last_active_ms = simulation.clock.now_ms
+        self._effects: dict[asyncio.Future[Any], None] = {}
 
     def top_up(self) -> None:
         """A new event came in: its budget of calls starts afresh."""
         self.subrequest_count = 0
+        self.touch()
+
+    def touch(self) -> None:
+        """Something happens here; idleness is counted from now."""
+        self.last_active_ms = self.loop.clock.now_ms
 
     def check_alive(self) -> None:
         """Refuse an act of a dead instance.
@@ -114,6 +121,10 @@ class IoContext:
         for task in list(self._effects):
             task.cancel()
         self._effects.clear()
+
+    def forget_world(self) -> None:
+        """The world is disposed: do not keep it in memory."""
+        self.owner = self.logs = self.outbound = self.world = None
 
     def carry(
         self,
@@ -174,12 +185,12 @@ class IoContext:
         """
         return self.carry(operation, effect, travel_ms=0, is_subrequest=False)
 
-    def keep_effect(self, task: asyncio.Task[Any]) -> None:
+    def keep_effect(self, task: asyncio.Future[Any]) -> None:
         """Remember an effect that is under way, so that a power cut breaks it off."""
         self._effects[task] = None
         task.add_done_callback(self._forget_effect)
 
-    def _forget_effect(self, task: asyncio.Task[Any]) -> None:
+    def _forget_effect(self, task: asyncio.Future[Any]) -> None:
         self._effects.pop(task, None)
 
     def __repr__(self) -> str:
@@ -250,13 +261,17 @@ class _Journey:
         try:
             value = self.effect()
             if inspect.isawaitable(value):
-                task = context.loop.create_task(
-                    _await(value),
-                    name=str(self.operation),
-                    context=context.loop.platform_context.copy(),
+                pending: asyncio.Future[Any] = (
+                    value
+                    if isinstance(value, SimulationFuture)
+                    else context.loop.create_task(
+                        _await(value),
+                        name=str(self.operation),
+                        context=context.loop.platform_context.copy(),
+                    )
                 )
-                context.keep_effect(task)
-                task.add_done_callback(self._effect_done)
+                context.keep_effect(pending)
+                pending.add_done_callback(self._effect_done)
                 return
             self.value = value
         except Exception as error:
@@ -272,7 +287,7 @@ class _Journey:
             facts["outcome"] = outcome
         self.context.simulation.trace.record(operation.name, operation.binding, **facts)
 
-    def _effect_done(self, task: asyncio.Task[Any]) -> None:
+    def _effect_done(self, task: asyncio.Future[Any]) -> None:
         if task.cancelled():
             # Its sender lost power while the effect still read from it.
             self.error = JsException("Network connection lost.", retryable=True)
@@ -321,6 +336,7 @@ class _Journey:
         context.in_flight_count -= 1
         if context.is_dead:
             return
+        context.touch()
         if context.input_gate is None:
             self._settle()
         else:

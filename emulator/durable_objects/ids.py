@@ -11,8 +11,8 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any, Final, final
 
+from emulator.durable_objects.arguments import js_string, well_formed
 from emulator.errors import js_error
-from emulator.values import undefined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,12 +68,11 @@ class DurableObjectId:
         """What JSON shows of an ID: its own properties that are set, and no digits."""
         return {} if self.name is None else {"name": self.name}
 
-    @property
-    def name_inside(self) -> str | None:
-        """The name as `ctx.id.name` tells it to the object: None if over 1,024 bytes."""
-        if self.name is None or len(_utf8(self.name)) > NAME_BYTES_MAX:
-            return None
-        return self.name
+    def seen_inside(self) -> DurableObjectId:
+        """The ID as `ctx.id` shows it to the object: without a name over 1,024 bytes."""
+        if self.name is None or len(well_formed(self.name).encode()) <= NAME_BYTES_MAX:
+            return self
+        return DurableObjectId(self._bytes)
 
     def __bytes__(self) -> bytes:
         return self._bytes
@@ -105,7 +104,7 @@ class IdFactory:
 
     def __init__(self, unique_key: str, randomness_bytes: Callable[[int], bytes]) -> None:
         self.unique_key = unique_key
-        self._key = hashlib.sha256(_utf8(unique_key)).digest()
+        self._key = hashlib.sha256(well_formed(unique_key).encode()).digest()
         self._randomness_bytes = randomness_bytes
 
     def __repr__(self) -> str:
@@ -119,8 +118,10 @@ class IdFactory:
         """
         if name is _MISSING:
             raise _no_string("idFromName")
-        text = _js_string(name)
-        return DurableObjectId(self._derive(self._digest(_utf8(text))), name=text)
+        text = js_string(name)
+        # As workerd hashes it: each byte of a lone surrogate is a U+FFFD.
+        raw = self._derive(self._digest(well_formed(text).encode()))
+        return DurableObjectId(raw, name=text)
 
     def id_from_string(self, text: Any = _MISSING) -> DurableObjectId:
         """The ID that `str(id)` gave; it has no name.
@@ -130,7 +131,7 @@ class IdFactory:
         """
         if text is _MISSING:
             raise _no_string("idFromString")
-        digits = _js_string(text)
+        digits = js_string(text)
         if len(digits) != 4 * _HALF_BYTES or not _HEX_DIGITS.issuperset(digits):
             raise js_error("TypeError", "Invalid Durable Object ID: must be 64 hex digits")
         raw = bytes.fromhex(digits)
@@ -155,60 +156,3 @@ def _no_string(method: str) -> Exception:
         f"Failed to execute '{method}' on 'DurableObjectNamespace': "
         "parameter 1 is not of type 'string'.",
     )
-
-
-def _js_string(value: Any) -> str:
-    """JavaScript's String(value), for what Python code is likely to hand in."""
-    if isinstance(value, str):
-        return str(value)
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return _js_number(value)
-    if isinstance(value, list | tuple):
-        return ",".join("" if _is_nullish(item) else _js_string(item) for item in value)
-    if isinstance(value, dict):
-        return "[object Object]"
-    return str(value)  # Integers, IDs, `undefined`; the rest has no better name.
-
-
-def _is_nullish(value: Any) -> bool:
-    return value is None or value is undefined
-
-
-def _js_number(value: float) -> str:
-    """ECMA-262, Number::toString: the shortest digits, but other exponents than Python."""
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "Infinity" if value > 0 else "-Infinity"
-    if not value:
-        return "0"  # So is -0.
-    mantissa, mark, power = repr(value).partition("e")
-    if not mark:
-        return mantissa.removesuffix(".0")
-    exponent = int(power)
-    if exponent < -6 or exponent >= 21:
-        return f"{mantissa.removesuffix('.0')}e{exponent:+d}"
-    sign = "-" if value < 0 else ""
-    digits = mantissa.removeprefix("-").replace(".", "")
-    if exponent < 0:
-        return f"{sign}0.{'0' * (-exponent - 1)}{digits}"
-    return f"{sign}{digits.ljust(exponent + 1, '0')}"
-
-
-def _utf8(text: str) -> bytes:
-    """UTF-8 as workerd hashes it: a lone surrogate is three U+FFFD, one for each byte.
-
-    Python strings may hold the halves of a pair as two characters; they are joined first.
-    """
-    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-    parts: list[bytes] = []
-    for character in joined:
-        if "\ud800" <= character <= "\udfff":
-            parts.append("\ufffd\ufffd\ufffd".encode())
-        else:
-            parts.append(character.encode())
-    return b"".join(parts)

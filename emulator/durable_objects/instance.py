@@ -6,82 +6,49 @@ confirmed writes and breaks nobody's stub. A reset (`ctx.abort()`, a failed crit
 section, a broken unit) loses the open unit and rejects whoever waits. A power cut loses
 everything since the last flush. Disposal is the end of the world. After any of them
 nothing of the instance ever runs again, and what it still tries to do is refused.
-Leaves to others: who is called (the record), when alarms fire (the scheduler).
+Leaves to others: who is called (the record), when alarms fire (the scheduler), what a
+handler does (the handlers).
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections import deque
 from contextvars import Context
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
-from emulator.durable_objects.context import CURRENT, SECTION, IoContext
-from emulator.durable_objects.gates import InputGate, OutputGate, Section
-from emulator.durable_objects.rpc import carry_error, resolve
+from emulator.durable_objects.broken import Broken
+from emulator.durable_objects.context import CURRENT, IoContext
+from emulator.durable_objects.critical_sections import CriticalSections
+from emulator.durable_objects.deadlines import Deadlines
+from emulator.durable_objects.events import Event, outcome_of
+from emulator.durable_objects.gates import InputGate, OutputGate
+from emulator.durable_objects.handlers import answer_alarm, answer_fetch, answer_rpc
+from emulator.durable_objects.rpc import carry_error
 from emulator.durable_objects.state import DurableObjectState
-from emulator.errors import JsException, JsTypeError, js_error
-from emulator.simulation.handles import OWNER, Handle, SimulationFuture
+from emulator.durable_objects.timer_line import TimerLine
+from emulator.errors import DeadInstance, DurableObjectAbort, JsException
+from emulator.simulation.handles import OWNER, Handle, SimulationFuture, SimulationTask
 from emulator.simulation.rules import Operation
-from emulator.values import structured_clone
-from emulator.web.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from emulator.durable_objects.alarms import AlarmInvocationInfo
+    from emulator.durable_objects.ids import DurableObjectId
     from emulator.durable_objects.record import ObjectRecord
     from emulator.web.request import Request
 
-__all__ = ["Broken", "Instance"]
+__all__ = ["Instance"]
 
-_TOO_LONG: Final = (
-    "A call to blockConcurrencyWhile() in a Durable Object waited for too long. The call was "
-    "canceled and the Durable Object was reset."
+_ALARM_TOO_LONG: Final = "Alarm exceeded its allowed execution time"
+_NO_HANDLER: Final = (
+    "Attempted to run a scheduled alarm without a handler, did you remember to export an "
+    "alarm() function?"
 )
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """Why an instance ended, for everybody who still waits for it.
-
-    Attributes:
-        error: What callers see.
-        is_disconnect: The connection was lost; nothing is known about the cause.
-    """
-
-    error: JsException
-    is_disconnect: bool
-
-    def as_seen(self, *, is_fetch: bool) -> JsException:
-        """A fresh copy of the error; `fetch` adds `remote`."""
-        error = self.error
-        return js_error(
-            error.name,
-            error.message,
-            remote=error.remote or (is_fetch and not self.is_disconnect),
-            retryable=error.retryable,
-            overloaded=error.overloaded,
-            durableObjectReset=error.durableObjectReset,
-        )
-
-
-@final
-class _Event:
-    """One thing delivered into the instance, and whom to answer."""
-
-    __slots__ = ("answer", "handler", "is_fetch", "task")
-
-    def __init__(
-        self, handler: Callable[[Any], Any], answer: SimulationFuture, *, is_fetch: bool
-    ) -> None:
-        self.handler = handler
-        self.answer = answer
-        self.is_fetch = is_fetch
-        self.task: asyncio.Task[Any] | None = None
+_FLUSH_TOO_LONG: Final = (
+    "Durable Object storage operation exceeded timeout which caused object to be reset."
+)
 
 
 @final
@@ -90,9 +57,10 @@ class Instance:
 
     Args:
         record: The object, which outlives its instances.
+        object_id: The id by which it was reached; it may know the object's name.
     """
 
-    def __init__(self, record: ObjectRecord) -> None:
+    def __init__(self, record: ObjectRecord, object_id: DurableObjectId) -> None:
         simulation = record.simulation
         self.record = record
         self._simulation = simulation
@@ -111,14 +79,23 @@ class Instance:
         #: Set when a reset or a power cut ended this life; stubs that reached it stay broken.
         self.broken: Broken | None = None
         self.in_constructor = True
-        self.state = DurableObjectState(self)
+        self.state = DurableObjectState(self, object_id)
         self._base = Context()
         self._base.run(CURRENT.set, self.context)
         self._base.run(OWNER.set, self)
-        self._events: dict[_Event, None] = {}
-        self._timers: deque[Handle] = deque()
+        self._events: dict[Event, None] = {}
+        self._background: dict[asyncio.Task[Any], None] = {}
+        self._timers = TimerLine(self.context, self.input_gate)
+        self._deadlines = Deadlines(self._loop, self.reset)
+        self._sections = CriticalSections(
+            self.context,
+            self._base,
+            self.input_gate,
+            self._deadlines,
+            limit_ms=record.kind.limits.block_concurrency_ms_max,
+            fail=self._fail,
+        )
         self._object: Any = None
-        self.last_active_ms = self._loop.clock.now_ms
 
     # -- birth -----------------------------------------------------------------------------
 
@@ -129,14 +106,23 @@ class Instance:
         self._simulation.trace.record("start", self.record.name)
         try:
             self._object = self._base.copy().run(kind.cls, self.state, kind.env())
+        except (DurableObjectAbort, DeadInstance):
+            return  # It has reset itself.
         except Exception as error:
-            seen = carry_error(error, is_enhanced=kind.has_enhanced_errors)
-            seen.remote = False
-            self._loop.deliver(self._loop.clock.now_ms, self.reset, seen)
+            # When the turn is over, as an event of its own: whoever called can wait by then.
+            self._loop.deliver(self._loop.clock.now_ms, self._fail, error)
             return
         finally:
             self.in_constructor = False
         self._loop.deliver(self._loop.clock.now_ms, self.input_gate.release)
+
+    def _fail(self, error: BaseException) -> None:
+        """An error of the object's own code resets it."""
+        if self.context.is_dead:
+            return
+        seen = carry_error(error, is_enhanced=self.record.kind.has_enhanced_errors)
+        seen.remote = False
+        self.reset(seen)
 
     def has_alarm_handler(self) -> bool:
         """Whether the class can answer an alarm; unknown in the constructor, so yes."""
@@ -148,50 +134,37 @@ class Instance:
         self, path: tuple[str, ...], args: list[Any], kwargs: dict[str, Any], *, is_call: bool
     ) -> SimulationFuture:
         """Call a method, or read a property, and answer with a copy of its result."""
-
-        async def handler(target: Any) -> Any:
-            value = resolve(target, path)
-            if is_call:
-                if not callable(value):
-                    message = f'"{path[-1]}" is not a function.'
-                    raise JsTypeError(message)
-                value = value(*args, **kwargs)
-            if inspect.isawaitable(value):
-                value = await value
-            return structured_clone(value, for_storage=False)
-
-        return self._event(handler, is_fetch=False)
+        bytes_max = self.record.kind.limits.rpc_bytes_max
+        return self._event(
+            lambda target: answer_rpc(
+                target, path, args, kwargs, is_call=is_call, bytes_max=bytes_max
+            )
+        )
 
     def fetch(self, request: Request) -> SimulationFuture:
         """Hand a request to the `fetch` handler and answer with its Response."""
-
-        async def handler(target: Any) -> Any:
-            fetch = getattr(target, "fetch", None)
-            if fetch is None:
-                message = "Handler does not export a fetch() function."
-                raise JsException(message)
-            value = fetch(request)
-            if inspect.isawaitable(value):
-                value = await value
-            if not isinstance(value, Response):
-                message = (
-                    "Incorrect type for Promise: the Promise did not resolve to 'Response'."
-                )
-                raise JsTypeError(message)
-            return value
-
-        return self._event(handler, is_fetch=True)
+        return self._event(lambda target: answer_fetch(target, request), is_fetch=True)
 
     def alarm(self, info: AlarmInvocationInfo) -> SimulationFuture:
-        """Run the alarm handler; the answer is None, or what it raised, once durable."""
+        """Run the alarm handler, if its alarm is still stored when its turn has come.
 
-        async def handler(target: Any) -> None:
-            alarm = getattr(target, "alarm", None)
-            if alarm is None:
-                return
-            value = alarm(info)
-            if inspect.isawaitable(value):
-                await value
+        Returns:
+            A future, done when what was written is durable: whether the alarm was still
+            stored, or what the handler raised.
+        """
+
+        async def handler(target: Any) -> bool:
+            if not self.state.storage.begin_alarm(info.scheduledTime):
+                return False
+            limit_ms = self.record.kind.limits.alarm_wall_ms_max
+            error = JsException(_ALARM_TOO_LONG)
+            deadline = self._deadlines.set(limit_ms, error)
+            try:
+                if not await answer_alarm(target, info) and self.context.logs is not None:
+                    self.context.logs.write("WARNING", _NO_HANDLER, self.context.name)
+            finally:
+                self._deadlines.lift(deadline)
+            return True
 
         return self._event(handler, is_fetch=True)
 
@@ -204,47 +177,47 @@ class Instance:
             value = function(target, self.state)
             return await value if inspect.isawaitable(value) else value
 
-        return self._event(handler, is_fetch=False)
+        return self._event(handler)
 
-    def _event(self, handler: Callable[[Any], Any], *, is_fetch: bool) -> SimulationFuture:
+    def _event(
+        self, handler: Callable[[Any], Any], *, is_fetch: bool = False
+    ) -> SimulationFuture:
         answer = SimulationFuture(loop=self._loop)
-        answer.waits_for = f"an answer of {self.record.name}"
-        event = _Event(handler, answer, is_fetch=is_fetch)
-        self._events[event] = None
-        self.input_gate.enter(None, lambda: self._begin(event))
+        answer.waits_for = f"an answer of {self.context.name}"
+        event = Event(handler, answer, is_fetch=is_fetch)
+        if self.context.is_dead:
+            # The constructor has aborted.
+            assert self.broken is not None
+            answer.set_exception(self.broken.as_seen(is_fetch=is_fetch))
+        else:
+            self._events[event] = None
+            self.input_gate.enter(None, lambda: self._begin(event))
         return answer
 
-    def _begin(self, event: _Event) -> None:
+    def _begin(self, event: Event) -> None:
         if self.context.is_dead:
             return
         self.context.top_up()
-        self.last_active_ms = self._loop.clock.now_ms
         event.task = task = self._loop.create_task(
-            event.handler(self._object), name=self.record.name, context=self._base.copy()
+            event.handler(self._object), name=self.context.name, context=self._base.copy()
         )
         task.add_done_callback(lambda _: self._ended(event), context=self._base)
 
-    def _ended(self, event: _Event) -> None:
+    def _ended(self, event: Event) -> None:
         task = event.task
         assert task is not None
-        error = _outcome(task)
+        error = outcome_of(task)
         if error is not None and not event.is_fetch:
             # An RPC method's exception does not wait for the output gate; an answer, and
             # what a fetch or alarm handler raises, does (workerd's worker-rpc.c++).
             self._answer(event, None, error)
         else:
             value = None if error is not None else task.result()
-            self._settle_writes(lambda: self._answer(event, value, error))
+            self.output_gate.leave(lambda: self._answer(event, value, error))
 
-    def _settle_writes(self, callback: Callable[[], None]) -> None:
-        """Run `callback` when every write so far is durable."""
-        if self.state.storage.has_unflushed_writes:
-            self.output_gate.is_shut = True
-        self.output_gate.leave(callback)
-
-    def _answer(self, event: _Event, value: Any, error: BaseException | None) -> None:
+    def _answer(self, event: Event, value: Any, error: BaseException | None) -> None:
         self._events.pop(event, None)
-        self.last_active_ms = self._loop.clock.now_ms
+        self.context.touch()
         self.record.rest()
         if event.answer.done():
             return
@@ -259,60 +232,8 @@ class Instance:
     def critical_section(
         self, function: Callable[[], Any], *, breaks: bool = True
     ) -> SimulationFuture:
-        """Run `function` with the input gate shut for everything else.
-
-        Args:
-            function: Sync or async; its result is the answer.
-            breaks: Whether a failure resets the object (`blockConcurrencyWhile`), or is
-                the caller's (`transaction`).
-
-        Returns:
-            A future with the function's result.
-        """
-        self.context.check_alive()
-        answer = SimulationFuture(loop=self._loop)
-        answer.waits_for = f"a critical section of {self.record.name}"
-        parent = SECTION.get()
-        section = Section(parent, lambda: begin())
-
-        async def run() -> Any:
-            value = function()
-            return await value if inspect.isawaitable(value) else value
-
-        def begin() -> None:
-            if self.context.is_dead:
-                return
-            context = self._base.copy()
-            context.run(SECTION.set, section)
-            limit_ms = self.record.kind.limits.block_concurrency_ms_max
-            timer = self._loop.deliver(self._loop.clock.now_ms + limit_ms, expire)
-            task = self._loop.create_task(
-                run(), name=f"{self.record.name} section", context=context
-            )
-            task.add_done_callback(lambda task: end(task, timer), context=self._base)
-
-        def expire() -> None:
-            if not self.context.is_dead:
-                self.reset(JsException(_TOO_LONG, overloaded=True, durableObjectReset=True))
-
-        def end(task: asyncio.Task[Any], timer: Handle) -> None:
-            timer.cancel()
-            error = _outcome(task)
-            if error is not None and breaks:
-                seen = carry_error(error, is_enhanced=self.record.kind.has_enhanced_errors)
-                seen.remote = False
-                self.reset(seen)
-                return
-            self.input_gate.end(section)
-            if answer.done():
-                return
-            if error is None:
-                answer.set_result(task.result())
-            else:
-                answer.set_exception(error)
-
-        self.input_gate.begin(section)
-        return answer
+        """Run `function` with the input gate shut for everything else."""
+        return self._sections.run(function, breaks=breaks)
 
     def wait_until(self, awaitable: Awaitable[Any]) -> None:
         """Let work go on after the answer; what it raises concerns nobody."""
@@ -321,29 +242,24 @@ class Instance:
         async def run() -> None:
             await awaitable
 
-        task = self._loop.create_task(run(), name=f"{self.record.name} waitUntil")
-        task.add_done_callback(_outcome, context=self._base)
+        task = self._loop.create_task(run(), name=f"{self.context.name} waitUntil")
+        self._background[task] = None
+        task.add_done_callback(self._background_ended, context=self._base)
+
+    def _background_ended(self, task: asyncio.Task[Any]) -> None:
+        self._background.pop(task, None)
+        self.context.touch()
+        error = outcome_of(task)
+        if error is not None:
+            self._simulation.trace.record(
+                "waitUntil.rejected",
+                self.context.name,
+                error=f"{type(error).__name__}: {error}",
+            )
 
     def admit(self, handle: Handle) -> None:
-        """A timer of this object is due: it enters by the input gate, in due order.
-
-        The timers of one object form one line: while the first of them waits at the gate,
-        no other fires (workerd's TimeoutManager).
-        """
-        self._timers.append(handle)
-        if len(self._timers) == 1:
-            self._admit_first()
-
-    def _admit_first(self) -> None:
-        handle = self._timers[0]
-
-        def enter() -> None:
-            self._timers.popleft()
-            self._loop.enqueue(handle)
-            if self._timers:
-                self._admit_first()
-
-        self.input_gate.enter(handle.context.get(SECTION), enter)
+        """A timer of this object is due: it enters by the input gate, in due order."""
+        self._timers.admit(handle)
 
     # -- storage's hooks -------------------------------------------------------------------
 
@@ -357,91 +273,122 @@ class Instance:
 
     def schedule_flush(self, commit: Callable[[], None]) -> None:
         """Make the closed units durable, as an event of its own."""
-        operation = Operation("storage", "storage.flush", actor=self.record.name)
+        operation = Operation("storage", "storage.flush", actor=self.context.name)
         rules = self._simulation.rules
         verdict = rules.decide(operation) if rules else None
         delay_ms = verdict.latency_ms if verdict is not None else 0
         crash = verdict.crash if verdict is not None else None
+        limit_ms = self.record.kind.limits.output_gate_ms_max
 
         def flush() -> None:
             if self.context.is_dead:
                 return
-            if crash == "before":
+            if delay_ms > limit_ms:
+                error = JsException(_FLUSH_TOO_LONG, overloaded=True)
+                self.reset(error, is_counted=False, keeps_closed_units=False)
+            elif crash == "before":
                 self.power_cut(f"crash before {operation}")
-                return
-            self._simulation.trace.record("storage.flush", self.record.name)
-            commit()
-            if crash == "after":
-                self.power_cut(f"crash after {operation}")
+            else:
+                self._simulation.trace.record("storage.flush", self.context.name)
+                if crash == "after":
+                    self.output_gate.lose()  # Durable, and yet nobody is told.
+                commit()
+                if crash == "after":
+                    self.power_cut(f"crash after {operation}")
 
-        self._loop.deliver(self._loop.clock.now_ms + delay_ms, flush)
+        self._loop.deliver(self._loop.clock.now_ms + min(delay_ms, limit_ms), flush)
 
     # -- death -----------------------------------------------------------------------------
 
-    def reset(self, error: JsException) -> None:
-        """The platform's own end: the open unit is lost, whoever waits is rejected."""
+    def reset(
+        self,
+        error: JsException,
+        *,
+        is_counted: bool = True,
+        retries_alarm: bool = True,
+        keeps_closed_units: bool = True,
+        is_flagged: bool = True,
+    ) -> None:
+        """The platform's own end: the open unit is lost, whoever waits is rejected.
+
+        Args:
+            error: What they are told.
+            is_counted: A running alarm counts it among its failures.
+            retries_alarm: A running alarm is tried again.
+            keeps_closed_units: The storage itself is not what failed.
+            is_flagged: They see `durableObjectReset`.
+        """
         if self.context.is_dead:
             return
-        error.durableObjectReset = True
-        self._simulation.trace.record("reset", self.record.name, error=error.message)
-        self._end(Broken(error, is_disconnect=False))
+        error.durableObjectReset = is_flagged
+        self._simulation.trace.record("reset", self.context.name, error=error.message)
+        storage = self.state.storage
+        self._end(
+            Broken(error=error, is_counted=is_counted, retries_alarm=retries_alarm),
+            storage.lose_open_unit if keeps_closed_units else storage.lose_unflushed_writes,
+        )
 
     def power_cut(self, cause: str) -> None:
         """Everything since the last flush is gone; whoever waits is disconnected."""
         if self.context.is_dead:
             return
-        self._simulation.trace.record("crash", self.record.name, cause=cause)
+        self._simulation.trace.record("crash", self.context.name, cause=cause)
+        error = JsException("Network connection lost.", retryable=True)
         self._end(
-            Broken(JsException("Network connection lost.", retryable=True), is_disconnect=True)
+            Broken(error=error, is_disconnect=True), self.state.storage.lose_unflushed_writes
         )
 
     def evict(self) -> None:
         """A polite end: what was confirmed is kept, no stub breaks."""
         if self.context.is_dead:
             return
-        self._simulation.trace.record("evict", self.record.name)
+        self._simulation.trace.record("evict", self.context.name)
         self.state.storage.settle()
-        self._end(None)
+        self._end(None, self.state.storage.lose_unflushed_writes)
 
-    def dispose(self) -> None:
+    def power_off(self) -> None:
         """The end of the world, without a trace."""
-        self._end(None)
+        self._end(None, self.state.storage.lose_unflushed_writes)
 
-    def _end(self, broken: Broken | None) -> None:
+    def forget_world(self) -> None:
+        """Let go of what the instance held: the loop keeps its dead until it closes."""
+        assert self.context.is_dead
+        self.context.forget_world()
+        self._object = None
+        del self.record, self.state
+
+    def _end(self, broken: Broken | None, settle_storage: Callable[[], None]) -> None:
         self.broken = broken
-        self.state.storage.lose_unflushed_writes()
         self.context.die()
         self.output_gate.lose()
+        self._deadlines.lift_all()
+        settle_storage()
         self._loop.bury(self)
+        self._hear_current_task()
         events, self._events = self._events, {}
         for event in events:
             if broken is not None and not event.answer.done():
-                self._loop.deliver(
-                    self._loop.clock.now_ms,
-                    _reject,
-                    event.answer,
-                    broken.as_seen(is_fetch=event.is_fetch),
-                )
+                error = broken.as_seen(is_fetch=event.is_fetch)
+                self._loop.deliver(self._loop.clock.now_ms, event.reject, error)
         self.record.ended(self, broken)
 
+    def _hear_current_task(self) -> None:
+        """The code that aborts unwinds with an exception that nobody is there to see."""
+        task = asyncio.current_task(self._loop)
+        if isinstance(task, SimulationTask) and task.owner is self:
+            task.add_done_callback(outcome_of, context=self._loop.platform_context)
+
     def is_busy(self) -> bool:
-        """Whether anything keeps this instance in memory."""
-        return bool(self._events or self.context.in_flight_count) or self._loop.has_work_of(
-            self
-        )
+        """Whether anything keeps this instance in memory.
+
+        A running event, work handed to `waitUntil`, a call under way, a timer. Not a task
+        that waits for another one of the same object: on the platform that is a promise
+        which nothing will ever resolve.
+        """
+        return bool(
+            self._events or self._background or self.context.in_flight_count
+        ) or self._loop.has_timer_of(self)
 
     def __repr__(self) -> str:
         state = "dead" if self.context.is_dead else "alive"
-        return f"<Instance {self.record.name} {state}, {len(self._events)} events>"
-
-
-def _outcome(task: asyncio.Task[Any]) -> BaseException | None:
-    """What a finished task raised, if anything."""
-    if task.cancelled():
-        return asyncio.CancelledError()
-    return task.exception()
-
-
-def _reject(answer: SimulationFuture, error: BaseException) -> None:
-    if not answer.done():
-        answer.set_exception(error)
+        return f"<Instance {self.context.name} {state}, {len(self._events)} events>"

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, final
 from emulator.durable_objects.ids import DurableObjectId, IdFactory
 from emulator.durable_objects.record import ObjectKind, ObjectRecord
 from emulator.durable_objects.stub import DurableObjectStub
-from emulator.errors import JsException, JsRangeError, JsTypeError
+from emulator.errors import JsException, JsRangeError, JsTypeError, WorldError
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from emulator.durable_objects.context import IoContext
     from emulator.simulation.runner import Simulation
 
@@ -42,9 +44,12 @@ class DurableObjectNamespace:
         outside: IoContext,
     ) -> None:
         self._simulation = simulation
-        self._kind = kind
-        self._binding_name = binding_name
+        self.kind = kind
+        self.binding_name = binding_name
         self._outside = outside
+        self._is_disposed = False
+        #: Ours among the lanes of the loop, which outlives us.
+        self._lane = object()
         self._ids = IdFactory(
             unique_key,
             lambda size: simulation.randomness.token_bytes(f"ids.{unique_key}", size),
@@ -110,7 +115,7 @@ class DurableObjectNamespace:
         if mode not in (None, "primary-only"):
             message = f"unknown routingMode: {mode}"
             raise JsRangeError(message)
-        return DurableObjectStub(self.record(object_id), object_id, self._outside)
+        return DurableObjectStub(self, object_id, self._outside)
 
     def getByName(
         self, *name: object, options: dict[str, Any] | None = None, **keywords: Any
@@ -129,16 +134,37 @@ class DurableObjectNamespace:
         return self
 
     def record(self, object_id: DurableObjectId) -> ObjectRecord:
-        """The record of an object; made when it is first asked for. Not for worker code."""
+        """The record of an object; made when it is first asked for. Not for worker code.
+
+        Raises:
+            WorldError: If the world has been disposed.
+        """
+        self.check_open()
         key = str(object_id)
         record = self._records.get(key)
         if record is None:
             record = self._records[key] = ObjectRecord(
-                self._simulation, self._kind, self._binding_name, object_id
+                self._simulation, self.kind, self.name_of(object_id), object_id
             )
-        elif record.id.name is None and object_id.name is not None:
-            record.id = object_id
         return record
+
+    def name_of(self, object_id: DurableObjectId) -> str:
+        """Who an object is in the trace. Not for worker code."""
+        return f"{self.binding_name}#{str(object_id)[:8]}"
+
+    def lane(self, object_id: DurableObjectId, is_fetch: bool) -> Hashable:  # noqa: FBT001
+        """What keeps the calls to an object in order: RPC and `fetch` each by itself."""
+        return (self._lane, str(object_id), is_fetch)
+
+    def check_open(self) -> None:
+        """Refuse what comes after the end of the world. Not for worker code.
+
+        Raises:
+            WorldError: If the world has been disposed.
+        """
+        if self._is_disposed:
+            message = f"the world of {self.binding_name} has been disposed"
+            raise WorldError(message)
 
     def records(self) -> tuple[ObjectRecord, ...]:
         """Every record, in the order in which they were first reached. Not for worker code."""
@@ -146,6 +172,7 @@ class DurableObjectNamespace:
 
     def dispose(self) -> None:
         """The world ends. Not for worker code."""
+        self._is_disposed = True
         for record in self._records.values():
             record.dispose()
         self._records.clear()
@@ -156,4 +183,4 @@ class DurableObjectNamespace:
         raise JsException(message)
 
     def __repr__(self) -> str:
-        return f"<DurableObjectNamespace {self._binding_name}, {len(self._records)} objects>"
+        return f"<DurableObjectNamespace {self.binding_name}, {len(self._records)} objects>"

@@ -10,17 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
-from emulator.durable_objects.alarms import AlarmInvocationInfo, AlarmScheduler
-from emulator.durable_objects.instance import Broken, Instance
-from emulator.durable_objects.units import ObjectDatabase
+from emulator.durable_objects.alarms import AlarmOutcome, AlarmScheduler
+from emulator.durable_objects.instance import Instance
+from emulator.durable_objects.object_database import ObjectDatabase
+from emulator.errors import JsException
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from emulator.durable_objects.alarms import AlarmInvocationInfo
+    from emulator.durable_objects.broken import Broken
     from emulator.durable_objects.context import IoContext
     from emulator.durable_objects.ids import DurableObjectId
     from emulator.limits import Limits
+    from emulator.simulation.handles import Handle
     from emulator.simulation.runner import Simulation
 
 __all__ = ["ObjectKind", "ObjectRecord"]
@@ -59,7 +63,7 @@ class ObjectRecord:
     Args:
         simulation: Time, chance, rules and trace.
         kind: What it shares with the others of its namespace.
-        binding_name: The name under which workers know the namespace.
+        name: Who this is in the trace, such as "JOBS#1f3a9c02".
         object_id: Its id.
     """
 
@@ -67,29 +71,44 @@ class ObjectRecord:
         self,
         simulation: Simulation,
         kind: ObjectKind,
-        binding_name: str,
+        name: str,
         object_id: DurableObjectId,
     ) -> None:
         self.simulation = simulation
         self.kind = kind
-        self.binding_name = binding_name
+        self.name = name
+        #: With its name, if the object was ever reached by one.
         self.id = object_id
-        #: Who this is in the trace.
-        self.name = f"{binding_name}#{str(object_id)[:8]}"
         self.database = ObjectDatabase(simulation, self.name)
         self.alarms = AlarmScheduler(simulation, self)
         self.instance: Instance | None = None
         #: The most calls that one event of any of its instances has made.
         self.subrequests_most = 0
-        self._is_resting = False
+        #: Whether there has ever been an instance, since the last `erase`.
+        self.was_started = False
+        #: Lives that have ended, the first one first.
+        self._past: list[Instance] = []
+        self._rest: Handle | None = None
 
-    def wake(self) -> Instance:
-        """The living instance; a new one is started if there is none."""
+    def wake(self, object_id: DurableObjectId | None = None) -> Instance:
+        """The living instance; a new one is started if there is none.
+
+        Args:
+            object_id: The id by which it is reached; None is by its alarm.
+        """
+        if object_id is not None and object_id.name is not None:
+            self.id = object_id
         instance = self.instance
         if instance is None:
-            instance = self.instance = Instance(self)
+            self.was_started = True
+            instance = self.instance = Instance(self, object_id or self.id)
             instance.start()
         return instance
+
+    @property
+    def refused_count(self) -> int:
+        """Acts of this object's dead instances that were refused."""
+        return sum(instance.context.refused_count for instance in self._past)
 
     def _note_subrequests(self, instance: Instance) -> None:
         count = instance.context.subrequest_count_most
@@ -99,50 +118,75 @@ class ObjectRecord:
         """An event ended: see in ten seconds whether the instance is still needed."""
         if self.instance is not None:
             self._note_subrequests(self.instance)
-        if self._is_resting or self.kind.prevents_eviction:
-            return
-        self._is_resting = True
-        loop = self.simulation.loop
-        loop.deliver(loop.clock.now_ms + EVICTION_MS, self._rested, is_background=True)
+        if self._rest is None and not self.kind.prevents_eviction:
+            self._look_again(self.simulation.clock.now_ms)
+
+    def _look_again(self, active_ms: int) -> None:
+        self._rest = self.simulation.loop.deliver(
+            active_ms + EVICTION_MS, self._rested, is_background=True
+        )
 
     def _rested(self) -> None:
-        self._is_resting = False
+        self._rest = None
         instance = self.instance
         if instance is None:
             return
-        idle_ms = self.simulation.clock.now_ms - instance.last_active_ms
-        if instance.is_busy() or idle_ms < EVICTION_MS:
-            self.rest()
+        now_ms = self.simulation.clock.now_ms
+        active_ms = now_ms if instance.is_busy() else instance.context.last_active_ms
+        if now_ms - active_ms < EVICTION_MS:
+            self._look_again(active_ms)
         else:
             instance.evict()
 
     def ended(self, instance: Instance, broken: Broken | None) -> None:
         """An instance's life is over."""
         self._note_subrequests(instance)
+        self._past.append(instance)
         if self.instance is instance:
             self.instance = None
         if broken is not None and broken.is_disconnect:
             self.alarms.restart()
 
+    def erase(self) -> None:
+        """Forget everything that was stored, as local workerd's deleteAllDurableObjects."""
+        if self.instance is not None:
+            self.instance.reset(JsException("Application called deleteAllDurableObjects()."))
+        self.alarms.stop()
+        self.database.close()
+        self.database = ObjectDatabase(self.simulation, self.name)
+        self.was_started = False
+
     def dispose(self) -> None:
         """The world ends."""
         self.alarms.stop()
+        if self._rest is not None:
+            self._rest.cancel()
         if self.instance is not None:
-            self.instance.dispose()
+            self.instance.power_off()
+        for instance in self._past:
+            instance.forget_world()
         self.database.close()
 
     # -- the alarm's view --------------------------------------------------------------------
 
     def run_alarm(
-        self, info: AlarmInvocationInfo, done: Callable[[BaseException | None], None]
+        self, info: AlarmInvocationInfo, done: Callable[[AlarmOutcome], None]
     ) -> None:
         """Run the handler on a living instance."""
         instance = self.wake()
-        instance.state.storage.begin_alarm()
         answer = instance.alarm(info)
 
         def answered(answer: asyncio.Future[Any]) -> None:
-            done(answer.exception())
+            error = answer.exception()
+            broken = instance.broken
+            done(
+                AlarmOutcome(
+                    error,
+                    is_cancelled=error is None and not answer.result(),
+                    is_counted=broken is None or broken.is_counted,
+                    may_retry=broken is None or broken.retries_alarm,
+                )
+            )
 
         answer.add_done_callback(answered, context=self.simulation.loop.platform_context)
 
@@ -154,10 +198,16 @@ class ObjectRecord:
         """The handler is over: delete the stored time for good, or show it again."""
         self.database.end_alarm(succeeded=succeeded)
 
+    def drop_alarm(self) -> None:
+        """Delete the stored time: the alarm has failed for good."""
+        self.database.drop_alarm()
+
     def power_cut(self, cause: str) -> None:
-        """Cut the power of the living instance."""
+        """Cut the power of the process that holds the instance and the retry state."""
         if self.instance is not None:
             self.instance.power_cut(cause)
+        else:
+            self.alarms.restart()
 
     def __repr__(self) -> str:
         return f"<ObjectRecord {self.name} {'alive' if self.instance else 'asleep'}>"

@@ -12,8 +12,9 @@ import re
 from typing import Any, Final
 
 from emulator.errors import JsException, JsTypeError, js_error
+from emulator.values import serialized_size_bound, structured_clone
 
-__all__ = ["BUILT_IN_ERRORS", "carry_error", "resolve"]
+__all__ = ["carry_error", "check_message_size", "resolve"]
 
 #: Names that the other side keeps to itself.
 _RESERVED: Final = frozenset(
@@ -22,10 +23,22 @@ _RESERVED: Final = frozenset(
 )  # fmt: skip
 
 #: Error classes that keep their class across a stub.
-BUILT_IN_ERRORS: Final = frozenset(
+_BUILT_IN_ERRORS: Final = frozenset(
     {"Error", "TypeError", "RangeError", "SyntaxError", "ReferenceError", "EvalError",
-     "URIError", "AggregateError", "DataCloneError"}
+     "URIError", "AggregateError"}
 )  # fmt: skip
+#: Names of a DOMException (WebIDL, "DOMException names"); it always crosses the old way.
+_DOM_EXCEPTIONS: Final = frozenset(
+    {"AbortError", "ConstraintError", "DataCloneError", "DataError", "EncodingError",
+     "HierarchyRequestError", "IndexSizeError", "InUseAttributeError", "InvalidAccessError",
+     "InvalidCharacterError", "InvalidModificationError", "InvalidNodeTypeError",
+     "InvalidStateError", "NamespaceError", "NetworkError", "NoModificationAllowedError",
+     "NotAllowedError", "NotFoundError", "NotReadableError", "NotSupportedError",
+     "OperationError", "QuotaExceededError", "ReadOnlyError", "SecurityError",
+     "TimeoutError", "TransactionInactiveError", "TypeMismatchError", "URLMismatchError",
+     "UnknownError", "VersionError", "WrongDocumentError"}
+)  # fmt: skip
+_FLAGS: Final = ("remote", "retryable", "overloaded", "durableObjectReset")
 
 _NO_RPC: Final = (
     "The receiving Durable Object does not support RPC, because its class was not declared "
@@ -86,6 +99,25 @@ def _missing(name: str) -> JsTypeError:
     return JsTypeError(f'The RPC receiver does not implement the method "{name}".')
 
 
+def check_message_size(message: Any, bytes_max: int) -> None:
+    """Refuse what is too large to cross.
+
+    Args:
+        message: The list of arguments, or a result.
+        bytes_max: How many bytes it may have on the wire.
+
+    Raises:
+        JsException: With the platform's text.
+    """
+    size = serialized_size_bound(message, limit_bytes=bytes_max)
+    if size is not None and size > bytes_max:
+        text = (
+            "Serialized RPC arguments or return values are limited to 32MiB, but the size of "
+            f"this value was: {size} bytes."
+        )
+        raise JsException(text)
+
+
 def carry_error(error: BaseException, *, is_enhanced: bool) -> JsException:
     """The error as the caller sees it.
 
@@ -95,19 +127,44 @@ def carry_error(error: BaseException, *, is_enhanced: bool) -> JsException:
             (`enhanced_error_serialization`): name and own properties survive.
 
     Returns:
-        A new error with `remote` set; `retryable` and `overloaded` survive.
+        A new error with `remote` set. `retryable` and `overloaded` survive, but of both only
+        the latter without `is_enhanced`.
     """
-    if isinstance(error, JsException):
-        name, message, properties = error.name, error.message, dict(error.properties)
-        overloaded, retryable = error.overloaded, error.retryable and not error.overloaded
-    else:
-        name, message = type(error).__name__, str(error)
-        name = "Error" if name == "Exception" else name
-        properties = {k: v for k, v in vars(error).items() if not k.startswith("_")}
-        overloaded = retryable = False
-    if name not in BUILT_IN_ERRORS and not is_enhanced:
-        name, message = "Error", f"{name}: {message}"
+    is_platform = isinstance(error, JsException)
+    name, message = _name_and_message(error)
+    retryable = getattr(error, "retryable", False) is True
+    overloaded = getattr(error, "overloaded", False) is True
+    properties: dict[str, Any] = {}
+    if is_platform and name in _DOM_EXCEPTIONS:
+        is_enhanced = False
+    elif is_enhanced:
+        try:
+            properties = structured_clone(_own_properties(error), for_storage=False)
+        except JsException:
+            is_enhanced = False  # What cannot be serialised crosses the old way.
+    if not is_enhanced:
+        retryable = retryable and not overloaded
+        if name not in _BUILT_IN_ERRORS and not (is_platform and name in _DOM_EXCEPTIONS):
+            name, message = "Error", f"{name}: {message}" if message else name
     carried = js_error(name, message, remote=True, retryable=retryable, overloaded=overloaded)
-    if is_enhanced:
-        carried.properties = properties
+    carried.properties = properties
     return carried
+
+
+def _name_and_message(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, JsException):
+        return error.name, error.message
+    name = type(error).__name__
+    return "Error" if name == "Exception" else name, str(error)
+
+
+def _own_properties(error: BaseException) -> dict[str, Any]:
+    """What JavaScript would list as the error's own properties."""
+    if isinstance(error, JsException):
+        properties = dict(error.properties)
+    else:
+        properties = {name: value for name, value in vars(error).items() if name[0] != "_"}
+    cause = error.__cause__
+    if isinstance(cause, Exception):
+        properties.setdefault("cause", cause)
+    return {name: value for name, value in properties.items() if name not in _FLAGS}

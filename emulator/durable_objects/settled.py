@@ -58,7 +58,7 @@ class Rejected(Generic[T]):
         raise self._error
 
     def __repr__(self) -> str:
-        return f"<Settled {self._error!r}>"
+        return f"<Rejected {self._error!r}>"
 
 
 def settle(work: Callable[[], T]) -> Settled[T] | Rejected[T]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
+from emulator.durable_objects.arguments import js_string, merged_options, wrong_type
 from emulator.durable_objects.storage import DurableObjectStorage
-from emulator.errors import DurableObjectAbort, JsException, JsTypeError
+from emulator.errors import DurableObjectAbort, JsException
 from emulator.simulation.handles import SimulationFuture
+from emulator.values import undefined
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,15 +31,17 @@ class DurableObjectState:
 
     Args:
         instance: The life it belongs to.
+        object_id: The id by which it was reached.
 
     Attributes:
-        id: The object's id; its `name` is known if the object was reached by name.
+        id: The object's id; its `name` is known if the object was reached by a name of at
+            most 1,024 bytes.
         storage: What survives this life.
     """
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, object_id: DurableObjectId) -> None:
         self._instance = instance
-        self.id: DurableObjectId = instance.record.id
+        self.id = object_id.seen_inside()
         self.storage = DurableObjectStorage(instance, instance.record)
 
     def waitUntil(self, awaitable: Awaitable[Any]) -> None:
@@ -60,26 +64,32 @@ class DurableObjectState:
         if not callable(callback):
             future = SimulationFuture(loop=self._instance.context.loop)
             future.set_exception(
-                JsTypeError(
-                    "Failed to execute 'blockConcurrencyWhile' on 'DurableObjectState': "
-                    "parameter 1 is not of type 'function'."
-                )
+                wrong_type("blockConcurrencyWhile", "DurableObjectState", 1, "function")
             )
             return future
         return self._instance.critical_section(callback)
 
-    def abort(self, reason: object = None) -> NoReturn:
+    def abort(
+        self, reason: object = None, options: object = undefined, **keywords: Any
+    ) -> NoReturn:
         """Reset the object at once: writes that are not yet committed are lost.
 
         Args:
             reason: What everybody who waits is told.
+            options: `retryAlarm` false keeps a running alarm from being tried again
+                (Cloudflare's changelog of 2026-08-25).
 
         Raises:
             DurableObjectAbort: Always; nothing of this instance runs after it.
         """
-        message = _ABORTED if reason is None else str(reason)
-        self._instance.reset(JsException(message, durableObjectReset=True))
+        given = merged_options(
+            options, keywords, "abort", "DurableObjectState", 2, "AbortOptions"
+        )
+        message = _ABORTED if reason is None else js_string(reason)
+        self._instance.reset(
+            JsException(message), retries_alarm=bool(given.get("retryAlarm", True))
+        )
         raise DurableObjectAbort(message)
 
     def __repr__(self) -> str:
-        return f"<DurableObjectState {self._instance.record.name}>"
+        return f"<DurableObjectState {self._instance.context.name}>"

@@ -21,7 +21,7 @@ from emulator.durable_objects.transactions import (
     run_transaction,
     run_transaction_sync,
 )
-from emulator.durable_objects.units import WriteUnits, internal_error_text
+from emulator.durable_objects.units import WriteUnits
 from emulator.errors import JsException
 from emulator.simulation.rules import Operation
 from emulator.values import undefined
@@ -29,9 +29,9 @@ from emulator.values import undefined
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from emulator.durable_objects.hooks import Hooks
     from emulator.durable_objects.record import ObjectRecord
     from emulator.durable_objects.transactions import DurableObjectTransaction
-    from emulator.durable_objects.units import Hooks
 
 __all__ = ["DurableObjectStorage"]
 
@@ -146,11 +146,8 @@ class DurableObjectStorage:
         if units.frames:
             if not units.is_in_unit:
                 raise JsException(DELETE_ALL_REFUSED)
-            if len(units.frames) > 1:
-                # In `transactionSync` the local runtime breaks the object.
-                error = JsException(internal_error_text())
-                self._hooks.reset(error)
-                raise error
+            # Inside of `transactionSync` it takes the savepoints with it.
+            units.keep_savepoints()
         self._table.delete_all()
         alarm = units.database.alarm
         if self._deletes_alarm and alarm.now.time_ms is not None:
@@ -253,12 +250,7 @@ class DurableObjectStorage:
 
     # -- for the instance, not for worker code ---------------------------------------------
 
-    @property
-    def has_unflushed_writes(self) -> bool:
-        """Whether words must wait for a flush."""
-        return self._units.has_unflushed_writes
-
-    def begin_alarm(self, time_ms: int | None = None) -> bool:
+    def begin_alarm(self, time_ms: int) -> bool:
         """The alarm handler is about to run: hide its time from `getAlarm`.
 
         Returns:

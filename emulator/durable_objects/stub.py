@@ -11,19 +11,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.context import IoContext, current_context
+from emulator.durable_objects.rpc import check_message_size
 from emulator.errors import JsException, JsTypeError
 from emulator.simulation.handles import SimulationFuture
 from emulator.simulation.rules import Operation
-from emulator.values import serialized_size_bound, structured_clone
+from emulator.values import structured_clone
 from emulator.web.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from emulator.durable_objects.ids import DurableObjectId
     from emulator.durable_objects.instance import Instance
+    from emulator.durable_objects.namespace import DurableObjectNamespace
     from emulator.durable_objects.record import ObjectRecord
-    from emulator.web.response import Response
 
 __all__ = ["DurableObjectStub", "RpcProperty"]
 
@@ -41,7 +42,7 @@ class RpcProperty:
         self._path = path
 
     def __getattr__(self, name: str) -> RpcProperty:
-        if name.startswith("__") or name == "then":
+        if not _is_remote(name):
             raise AttributeError(name)
         if len(self._path) >= PATH_DEPTH_MAX:
             message = "RPC pipelined property path is too deep (max 64)."
@@ -67,12 +68,15 @@ class DurableObjectStub:
         name: The name it was reached by, or None.
     """
 
-    __slots__ = ("_instance", "_outside", "_record", "id", "name")
+    __slots__ = ("_instance", "_namespace", "_outside", "id", "name")
 
     def __init__(
-        self, record: ObjectRecord, object_id: DurableObjectId, outside: IoContext
+        self,
+        namespace: DurableObjectNamespace,
+        object_id: DurableObjectId,
+        outside: IoContext,
     ) -> None:
-        self._record = record
+        self._namespace = namespace
         self._outside = outside
         #: The instance that last answered; when it broke, so did this stub.
         self._instance: Instance | None = None
@@ -80,7 +84,7 @@ class DurableObjectStub:
         self.name = object_id.name
 
     def __getattr__(self, name: str) -> RpcProperty:
-        if name.startswith("__") or name == "then":
+        if not _is_remote(name):
             raise AttributeError(name)
         return RpcProperty(self, (name,))
 
@@ -105,12 +109,10 @@ class DurableObjectStub:
             request = Request(resource, **{**(init or {}), **options})
         except JsException as error:
             return _rejected(context, error)
-        operation = Operation(self._record.binding_name, "object.fetch", request.url)
-
-        def effect() -> Any:
-            return self._deliver(lambda instance: instance.fetch(request))
-
-        return self._carry(context, operation, effect, "fetch")
+        operation = Operation(self._namespace.binding_name, "object.fetch", request.url)
+        return self._carry(
+            context, operation, lambda instance: instance.fetch(request), is_fetch=True
+        )
 
     def _send(
         self,
@@ -121,47 +123,65 @@ class DurableObjectStub:
         is_call: bool,
     ) -> SimulationFuture:
         context = current_context(self._outside)
-        if path in (("id",), ("name",)):
-            return _rejected(context, JsTypeError(f"stub.{path[0]} is not a function"))
         try:
-            message = structured_clone([list(args), kwargs], for_storage=False)
-            self._check_size(message[0])
+            given: list[Any] = structured_clone([list(args), kwargs], for_storage=False)
+            message = given if kwargs else given[0]
+            check_message_size(message, self._namespace.kind.limits.rpc_bytes_max)
         except JsException as error:
             return _rejected(context, error)
-        operation = Operation(self._record.binding_name, "object.rpc", ".".join(path))
+        operation = Operation(self._namespace.binding_name, "object.rpc", ".".join(path))
+        return self._carry(
+            context,
+            operation,
+            lambda instance: instance.rpc(path, given[0], given[1], is_call=is_call),
+            is_fetch=False,
+        )
 
-        def effect() -> Any:
-            return self._deliver(
-                lambda instance: instance.rpc(path, message[0], message[1], is_call=is_call)
-            )
+    def _run_inside(self, name: str, function: Callable[..., Any]) -> SimulationFuture:
+        """Run a test's function in the object, on the way of a request. Not for workers."""
+        operation = Operation(self._namespace.binding_name, name)
+        return self._carry(
+            self._outside,
+            operation,
+            lambda instance: instance.run_inside(function),
+            is_fetch=True,
+        )
 
-        return self._carry(context, operation, effect, "rpc")
+    @property
+    def _record(self) -> ObjectRecord:
+        """The object behind it. Not for workers."""
+        return self._namespace.record(self.id)
 
     def _carry(
-        self, context: IoContext, operation: Operation, effect: Any, kind: str
+        self,
+        context: IoContext,
+        operation: Operation,
+        send: Callable[[Instance], SimulationFuture],
+        *,
+        is_fetch: bool,
     ) -> SimulationFuture:
+        namespace = self._namespace
+        namespace.check_open()
         broken = self._instance.broken if self._instance is not None else None
         if broken is not None:
-            return _rejected(context, broken.as_seen(is_fetch=kind == "fetch"))
-        return context.carry(operation, effect, lane=(kind, self._record.name))
+            return _rejected(context, broken.as_seen(is_fetch=False))
 
-    def _deliver(self, send: Any) -> Any:
-        instance = self._record.wake()
-        self._instance = instance
-        return send(instance)
+        def effect() -> SimulationFuture:
+            # The instance may have broken since the call was made.
+            if self._instance is not None and self._instance.broken is not None:
+                raise self._instance.broken.as_seen(is_fetch=is_fetch)
+            self._instance = instance = self._record.wake(self.id)
+            return send(instance)
 
-    def _check_size(self, message: Any) -> None:
-        limit = self._record.kind.limits.rpc_bytes_max
-        size = serialized_size_bound(message, limit_bytes=limit)
-        if size is not None and size > limit:
-            text = (
-                "Serialized RPC arguments or return values are limited to 32MiB, but the "
-                f"size of this value was: {size} bytes."
-            )
-            raise JsException(text)
+        return context.carry(operation, effect, lane=namespace.lane(self.id, is_fetch))
 
     def __repr__(self) -> str:
-        return f"<DurableObjectStub {self._record.name}>"
+        return f"<DurableObjectStub {self._namespace.name_of(self.id)}>"
+
+
+def _is_remote(name: str) -> bool:
+    """Whether a property is looked up on the other side: Python's own are not."""
+    return name != "then" and not name.startswith("__")
 
 
 def _rejected(context: IoContext, error: BaseException) -> SimulationFuture:

@@ -8,10 +8,12 @@ to others: shutting the gate (the instance), undoing (the units).
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.settled import Rejected
+from emulator.durable_objects.units import internal_error_text
 from emulator.errors import JsException
 from emulator.values import undefined
 
@@ -142,8 +144,8 @@ class DurableObjectTransaction:
 
 def _already_committed(call: str) -> str:
     return (
-        f"Cannot {call} on transaction that has already committed: did you move `txn` outside "
-        "of the closure?"
+        f"Cannot call {call} on transaction that has already committed: did you move `txn` "
+        "outside of the closure?"
     )
 
 
@@ -169,7 +171,7 @@ async def run_transaction(
         value = closure(txn)
         if inspect.isawaitable(value):
             value = await value
-    except BaseException:
+    except (Exception, asyncio.CancelledError):
         txn.finish(succeeded=False)
         raise
     txn.finish(succeeded=True)
@@ -181,14 +183,18 @@ def run_transaction_sync(units: WriteUnits, callback: Callable[[], Any]) -> Any:
 
     Returns:
         What the callback returns. If that is a coroutine, it runs outside.
+
+    Raises:
+        JsException: If it called `deleteAll`, after which there is nothing to go back to.
     """
     frame = units.push(is_transaction=False)
     try:
         value = callback()
-    except BaseException:
+    except Exception:
         if frame.is_open:
             units.roll_back(frame)
         raise
-    if frame.is_open:
-        units.commit(frame)
+    if not frame.is_open:
+        raise JsException(internal_error_text())
+    units.commit(frame)
     return value

@@ -16,69 +16,27 @@ Modelled on workerd's actor-sqlite.c++ (ImplicitTxn, ExplicitTxn).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
+from typing import TYPE_CHECKING, Final, final
 
-from emulator.durable_objects.alarm_slot import AlarmSlot, StoredAlarm
 from emulator.errors import JsException
 from emulator.sqlite.errors import SqlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from emulator.durable_objects.context import IoContext
-    from emulator.durable_objects.gates import OutputGate
-    from emulator.simulation.runner import Simulation
+    from emulator.durable_objects.alarm_slot import StoredAlarm
+    from emulator.durable_objects.hooks import Hooks
+    from emulator.durable_objects.object_database import ObjectDatabase
     from emulator.sqlite.database import Database
     from emulator.sqlite.query import Row, SqlValue
 
-__all__ = ["Frame", "Hooks", "ObjectDatabase", "WriteUnits", "internal_error_text"]
+__all__ = ["Frame", "WriteUnits", "internal_error_text"]
 
-_SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS _cf_METADATA (key INTEGER PRIMARY KEY, value BLOB)",
-)
 _CONSTRAINT: Final = (
     "Durable Object was reset and rolled back to its last known good state because the "
     "application left the database in a state where constraints were violated: FOREIGN KEY "
     "constraint failed: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_FOREIGNKEY)"
 )
-#: Row 1 of `_cf_METADATA`: the alarm time in nanoseconds since the epoch, or NULL.
-_ALARM_ROW: Final = 1
-_NS_PER_MS: Final = 1_000_000
-
-
-class Hooks(Protocol):
-    """What storage needs of the instance that it belongs to."""
-
-    in_constructor: bool
-
-    @property
-    def context(self) -> IoContext:
-        """For the calls that are real waits: `sync` and the bookmark."""
-
-    @property
-    def output_gate(self) -> OutputGate:
-        """Shut by the first confirmed write, opened by the flush."""
-
-    def at_turn_end(self, callback: Callable[[], None]) -> None:
-        """Run `callback()` once when the present turn is over."""
-
-    def schedule_flush(self, commit: Callable[[], None]) -> None:
-        """Run `commit()` as an event of its own, unless the instance is dead by then."""
-
-    def check_alive(self) -> None:
-        """Refuse an act of a dead instance by raising DeadInstance."""
-
-    def reset(self, error: JsException) -> None:
-        """End the instance; whoever waits gets the error."""
-
-    def critical_section(
-        self, function: Callable[[], Any], *, breaks: bool = True
-    ) -> asyncio.Future[Any]:
-        """Run `function` with the input gate shut for everything else."""
-
-    def has_alarm_handler(self) -> bool:
-        """Whether the class can answer an alarm."""
 
 
 @final
@@ -104,117 +62,6 @@ class Frame:
 
 
 @final
-class ObjectDatabase:
-    """What an object has stored; it outlives its instances.
-
-    Args:
-        simulation: For the clock and the random streams of SQL; may be None in tests that
-            give `open_database`.
-        name: Who this is, such as "JOBS#1f3a9c02".
-        open_database: Makes the SQLite database at the first write.
-    """
-
-    def __init__(
-        self,
-        simulation: Simulation | None,
-        name: str,
-        *,
-        open_database: Callable[[], Database] | None = None,
-    ) -> None:
-        self._simulation = simulation
-        self._open_database = open_database or self._open_in_memory
-        self.name = name
-        self.alarm = AlarmSlot()
-        #: None until the first write.
-        self.sqlite: Database | None = None
-        #: Counts the calls of `getCurrentBookmark`.
-        self.bookmark_count = 0
-        #: The units of the living instance, if it has any.
-        self.units: WriteUnits | None = None
-        self._alarm_row_ms: int | None = None
-
-    @property
-    def alarm_time_ms(self) -> int | None:
-        """The durable alarm time, hidden or not."""
-        return self.alarm.durable.time_ms
-
-    def opened(self) -> Database:
-        """The SQLite database, with the platform's own tables."""
-        if self.sqlite is None:
-            self.sqlite = self._open_database()
-            for statement in _SCHEMA:
-                self.sqlite.execute(statement)
-        return self.sqlite
-
-    def _open_in_memory(self) -> Database:
-        # Here, because an object that never writes should not load SQLite.
-        from emulator.sqlite.database import Database
-
-        simulation = self._simulation
-        assert simulation is not None
-        randomness = simulation.randomness
-        stream = f"sql.{self.name}"
-        return Database(
-            now_ms=lambda: simulation.clock.now_ms,
-            random_bytes=lambda size: randomness.token_bytes(stream, size),
-        )
-
-    def write_alarm_row(self) -> None:
-        """Bring the stored row up to the slot, in whatever transaction is open."""
-        time_ms = self.alarm.now.time_ms
-        if time_ms == self._alarm_row_ms:
-            return
-        value = None if time_ms is None else time_ms * _NS_PER_MS
-        self.opened().execute(
-            "INSERT OR REPLACE INTO _cf_METADATA VALUES (?, ?)", (_ALARM_ROW, value)
-        )
-        self._alarm_row_ms = time_ms
-
-    def begin_alarm(self, time_ms: int | None = None) -> bool:
-        """The alarm handler is about to run: hide its time from `getAlarm`.
-
-        Args:
-            time_ms: For when the alarm that runs was set; None is whatever is stored.
-
-        Returns:
-            False if another time, or none, is durably stored instead: the handler must not
-            run (workerd's CancelAlarmHandler).
-        """
-        alarm = self.alarm
-        if time_ms is None:
-            time_ms = alarm.now.time_ms
-        if alarm.now.time_ms != time_ms and alarm.now.change == alarm.durable.change:
-            return False
-        self._each_alarm(lambda stored: stored.hidden(time_ms))
-        return True
-
-    def end_alarm(self, *, succeeded: bool) -> None:
-        """The alarm handler is over: delete its time for good, or show it again.
-
-        What the handler itself has set or deleted is left alone. The deletion is durable at
-        once: the handler's own writes are so already.
-        """
-        self._each_alarm(lambda stored: stored.finished(succeeded=succeeded))
-        if self.units is None or not self.units.is_in_transaction:
-            self.write_alarm_row()
-
-    def _each_alarm(self, change: Callable[[StoredAlarm], StoredAlarm]) -> None:
-        """Change what is stored now, what is durable, and what a rollback would restore."""
-        alarm = self.alarm
-        alarm.now = change(alarm.now)
-        alarm.durable = change(alarm.durable)
-        if self.units is not None:
-            for frame in self.units.frames:
-                frame.alarm = change(frame.alarm)
-
-    def close(self) -> None:
-        """Forget everything."""
-        if self.sqlite is not None:
-            self.sqlite.close()
-            self.sqlite = None
-
-
-@final
 class WriteUnits:
     """The units of one instance.
 
@@ -227,7 +74,6 @@ class WriteUnits:
     Attributes:
         frames: What is open, outermost first.
         is_in_transaction: SQLite is between BEGIN and COMMIT.
-        has_unflushed_writes: A confirmed write is not yet durable.
         has_sql: User SQL ran since the last commit, so its settings may need a reset.
     """
 
@@ -243,7 +89,6 @@ class WriteUnits:
         self._on_alarm_change = on_alarm_change
         self.frames: list[Frame] = []
         self.is_in_transaction = False
-        self.has_unflushed_writes = False
         self.has_sql = False
         self._unit: Frame | None = None
         self._has_closed_units = False
@@ -310,7 +155,6 @@ class WriteUnits:
         self._hooks.at_turn_end(self._turn_ended)
 
     def _hold_words(self) -> None:
-        self.has_unflushed_writes = True
         self._hooks.output_gate.is_shut = True
 
     def _begin_frames(self, sqlite: Database) -> None:
@@ -369,6 +213,11 @@ class WriteUnits:
         if not self.frames and self._has_closed_units:
             self._schedule_flush()
 
+    def keep_savepoints(self) -> None:
+        """Keep what was written in every savepoint of this turn; none is left to undo."""
+        while len(self.frames) > 1:
+            self.commit(self.frames[-1])
+
     def _pop(self, frame: Frame) -> None:
         assert self.frames[-1] is frame, "frames end innermost first"
         self.frames.pop()
@@ -404,7 +253,8 @@ class WriteUnits:
         sqlite = self.database.opened()
         if sqlite.deferred_foreign_key_violations():
             self._undo(frame)
-            self._hooks.reset(error)
+            # The text about constraints comes without a flag, another error with it.
+            self._hooks.reset(error, is_flagged=error.message != _CONSTRAINT)
             return False
         if frame.savepoint is not None:
             sqlite.release(frame.savepoint)
@@ -435,7 +285,6 @@ class WriteUnits:
         sqlite.commit()
         sqlite.reset_pragmas()
         self.is_in_transaction = self._has_closed_units = self.has_sql = False
-        self.has_unflushed_writes = False
         self._savepoint_count = 0
         alarm = database.alarm
         before, alarm.durable = alarm.durable, alarm.now
@@ -474,6 +323,10 @@ class WriteUnits:
 
     def lose_open_unit(self) -> None:
         """Reset: undo what this turn or an open transaction wrote, keep closed units."""
+        sqlite = self.database.sqlite
+        if self.is_in_transaction and sqlite is not None and not sqlite.in_transaction:
+            self.lose_pending()  # SQLite has undone everything by itself.
+            return
         self._drop_frames()
         self._commit()
         self._show_alarm()
@@ -484,7 +337,7 @@ class WriteUnits:
             frame.is_open = False
         self.frames.clear()
         self._unit = None
-        self._has_closed_units = self.has_unflushed_writes = self.has_sql = False
+        self._has_closed_units = self.has_sql = False
         self._waiters.clear()
         alarm = self.database.alarm
         alarm.now = alarm.durable

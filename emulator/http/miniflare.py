@@ -6,6 +6,7 @@ Promises: Miniflare's names in snake_case, plus what simulated time makes possib
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Self, final
 
 import httpx
@@ -16,7 +17,6 @@ from emulator.runtime.options import parse
 from emulator.runtime.world import World
 from emulator.simulation.clock import duration_ms, instant_ms
 from emulator.simulation.runner import current_simulation
-from emulator.web.js_dict import JsDict
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from emulator.simulation.clock import Clock
     from emulator.simulation.rules import RuleSet
     from emulator.simulation.trace import Trace
+    from emulator.web.js_dict import JsDict
 
 __all__ = ["Miniflare", "WorkerHandle"]
 
@@ -62,10 +63,11 @@ class Miniflare:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.dispose()
+        if self._world is not None:
+            self._world.dispose(exc)
 
     async def dispose(self) -> None:
-        """End the world: nothing of it runs again. `async with` calls this."""
+        """End the world: nothing of it runs again. The end of `async with` does it too."""
         if self._world is not None:
             self._world.dispose()
 
@@ -75,6 +77,8 @@ class Miniflare:
 
         Raises:
             WorldError: Before `async with`, and on another loop than the one of its entry.
+                Outside of every loop, such as in a synchronous fixture, there is nothing to
+                mistake it for.
         """
         world = self._world
         if world is None:
@@ -82,7 +86,7 @@ class Miniflare:
                 "this Miniflare has not been entered: use `async with Miniflare(...) as mf:`"
             )
             raise WorldError(message)
-        if current_simulation() is not world.simulation:
+        if asyncio._get_running_loop() not in (None, world.simulation.loop):
             message = (
                 "this Miniflare belongs to another simulation: enter it inside the "
                 "emulator.run() that uses it"
@@ -105,8 +109,15 @@ class Miniflare:
 
         Raises:
             Exception: Whatever the worker's handler raised.
+            ConfigurationError: If the URL is not absolute.
         """
         world = self.world
+        if "://" not in url:
+            message = (
+                f"dispatch_fetch needs an absolute URL such as 'http://localhost{url}', got "
+                f"{url!r}; or use mf.client()"
+            )
+            raise ConfigurationError(message)
         request = httpx.Request(options.pop("method", "GET"), url, **options)
         response = await WorkerTransport(world).handle_async_request(request)
         await response.aread()
@@ -250,17 +261,9 @@ class WorkerHandle:
             scheduled_time: Epoch milliseconds or a datetime; now if None.
 
         Returns:
-            `outcome`: "ok", or "exception" if the handler raised (its error is in the
-            trace), as Miniflare's `worker.scheduled()` answers.
+            `outcome`: "ok", or "exception" if the handler or its `waitUntil` work raised
+            (the error is in the trace); and `noRetry`. Miniflare answers the same.
         """
-        world = self._world
-        now_ms = world.simulation.clock.now_ms
+        now_ms = self._world.simulation.clock.now_ms
         time_ms = now_ms if scheduled_time is None else instant_ms(scheduled_time)
-        try:
-            await world.scheduled(cron, time_ms)
-        except Exception as error:
-            world.simulation.trace.record(
-                "scheduled.failed", "worker", error=f"{type(error).__name__}: {error}"
-            )
-            return JsDict(outcome="exception", noRetry=False)
-        return JsDict(outcome="ok", noRetry=False)
+        return await self._world.scheduled(cron, time_ms)

@@ -1,16 +1,19 @@
 """The transport: httpx on the one side, the worker on the other.
 
 Promises: what a client sends reaches the worker as a Request, and the worker's Response
-comes back with every header and a body that streams; no socket is opened. Leaves to
-others: building requests (httpx), answering them (the world).
+comes back as workerd would put it on the wire, with every header and a body that streams
+both ways; no socket is opened. Leaves to others: building requests (httpx), answering
+them (the world).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+import zlib
+from typing import TYPE_CHECKING, Final, final
 
 import httpx
 
+from emulator.errors import js_error
 from emulator.web.request import Request
 from emulator.web.streams import ReadableStream
 
@@ -22,22 +25,48 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkerTransport"]
 
+# What a worker cannot say about the connection; workerd drops it (measured). The length is
+# that of the body, whatever the worker wrote.
+_NOT_THE_WORKERS: Final = {
+    *("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding"),
+    "upgrade",
+}
+_NO_LENGTH: Final = (204, 304)
+
 
 @final
 class _Body(httpx.AsyncByteStream):
     """A worker's body, as httpx reads it."""
 
-    def __init__(self, stream: ReadableStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: ReadableStream | None, *, is_compressed: bool) -> None:
+        self._reader = None if stream is None else stream.getReader()
+        self._is_compressed = is_compressed
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._stream:
-            yield bytes(chunk)
+        # A gzip file without a time in it, as workerd writes it.
+        gzip = zlib.compressobj(wbits=31) if self._is_compressed else None
+        async for chunk in self._chunks():
+            data = chunk if gzip is None else gzip.compress(chunk)
+            if data:
+                yield data
+        if gzip is not None:
+            yield gzip.flush()
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        while self._reader is not None:
+            reader, self._reader = self._reader, None
+            result = await reader.read()
+            if result.done:
+                return
+            self._reader = reader
+            if not isinstance(result.value, bytes):
+                raise js_error("TypeError", "This ReadableStream did not return bytes.")
+            yield bytes(result.value)
 
     async def aclose(self) -> None:
-        """The reader has gone: tell the source."""
-        if not self._stream.locked:
-            await self._stream.cancel()
+        """The client has gone: tell the source, unless it ended or failed."""
+        if self._reader is not None:
+            await self._reader.cancel()
 
 
 @final
@@ -63,12 +92,14 @@ class WorkerTransport(httpx.AsyncBaseTransport):
 
 
 def _to_worker(request: httpx.Request) -> Request:
+    # The platform reads and writes the bytes of headers as UTF-8 (measured).
     headers = [
-        (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
+        (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
+        for name, value in request.headers.raw
     ]
     body: bytes | ReadableStream | None
     if isinstance(request.stream, httpx.ByteStream):
-        body = request.read()
+        body = request.read() or None
     else:
         chunks = aiter(request.stream)  # type: ignore[arg-type]  # An async client's streams are async.
         length = request.headers.get("content-length")
@@ -77,18 +108,36 @@ def _to_worker(request: httpx.Request) -> Request:
             return await anext(chunks, None)
 
         body = ReadableStream.from_source(pull, known_length=int(length) if length else None)
-    if body == b"":
-        body = None
-    return Request(str(request.url), method=request.method, headers=headers, body=body)
+    return Request(
+        str(request.url),
+        method=request.method,
+        headers=headers,
+        body=body,
+        redirect="manual",
+    )
 
 
 def _to_client(response: Response, request: httpx.Request) -> httpx.Response:
-    headers = [(name, value) for name, value in response.headers.raw_items()]
-    stream = response.body
-    if stream is None or request.method == "HEAD":
-        return httpx.Response(response.status, headers=headers, request=request)
-    if stream.known_length is not None and "content-length" not in response.headers:
-        headers.append(("content-length", str(stream.known_length)))
+    is_head = request.method == "HEAD"
+    is_compressed = (
+        response.headers.get("content-encoding", "").lower() == "gzip"
+        and response.encode_body == "automatic"
+    )
+    headers = [
+        (name.encode(), value.encode("utf-8", "replace"))
+        for name, value in response.headers.items()
+        if name not in _NOT_THE_WORKERS or (is_head and name == "content-length")
+    ]
+    length = response.body_length
+    if not (is_head or is_compressed or length is None or response.status in _NO_LENGTH):
+        headers.append((b"content-length", b"%d" % length))
     return httpx.Response(
-        response.status, headers=headers, stream=_Body(stream), request=request
+        response.status,
+        headers=headers,
+        stream=_Body(None if is_head else response.body, is_compressed=is_compressed),
+        request=request,
+        extensions={
+            "http_version": b"HTTP/1.1",
+            "reason_phrase": response.status_text.encode("latin-1"),
+        },
     )

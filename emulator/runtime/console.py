@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
+from weakref import WeakKeyDictionary
 
 from emulator.durable_objects.context import CURRENT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from emulator.durable_objects.context import IoContext
     from emulator.simulation.clock import Clock
 
-__all__ = ["Console", "LogRecord"]
+__all__ = ["Console", "LogRecord", "worker_output"]
 
 _logger = logging.getLogger("emulator.console")
 _logger.setLevel(logging.DEBUG)
@@ -81,7 +86,8 @@ class _Printer:
 
     def __init__(self, real: Any) -> None:
         self.real = real
-        self._partial: dict[str, str] = {}
+        #: What an object has written of a line that has no end yet.
+        self._partial: WeakKeyDictionary[IoContext, str] = WeakKeyDictionary()
 
     def write(self, text: str) -> int:
         """Write a piece of a line."""
@@ -89,16 +95,22 @@ class _Printer:
         if context is None:
             written: int = self.real.write(text)
             return written
-        *lines, rest = (self._partial.pop(context.name, "") + text).split("\n")
+        if context.is_dead:
+            return len(text)
+        *lines, rest = (self._partial.pop(context, "") + text).split("\n")
         if rest:
-            self._partial[context.name] = rest
+            self._partial[context] = rest
         for line in lines:
             _logger.info("%s", line)
         return len(text)
 
     def flush(self) -> None:
-        """Flush the real stream."""
-        self.real.flush()
+        """Flush the real stream; in worker code, end the line."""
+        context = CURRENT.get()
+        if context is None:
+            self.real.flush()
+        elif context in self._partial:
+            self.write("\n")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
@@ -118,19 +130,26 @@ class _Tap(logging.Handler):
         self._count += 1
         if self._count == 1:
             logging.getLogger().addHandler(self)
-        if self._printer is None or sys.stdout is not self._printer:
-            # pytest may have exchanged the stream since the last world began.
-            self._printer = _Printer(sys.stdout)
-            sys.stdout = self._printer
+        self.stand_in()
 
     def release(self) -> None:
         """One world less listens."""
         self._count -= 1
         if self._count == 0:
             logging.getLogger().removeHandler(self)
-            if self._printer is not None and sys.stdout is self._printer:
-                sys.stdout = self._printer.real
-            self._printer = None
+            self.stand_aside()
+
+    def stand_in(self) -> None:
+        """Take the place of the present `sys.stdout`, if any world listens."""
+        if self._count and (self._printer is None or sys.stdout is not self._printer):
+            self._printer = _Printer(sys.stdout)
+            sys.stdout = self._printer
+
+    def stand_aside(self) -> None:
+        """Give `sys.stdout` back."""
+        if self._printer is not None and sys.stdout is self._printer:
+            sys.stdout = self._printer.real
+        self._printer = None
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Worker code only, and only while it lives."""
@@ -145,3 +164,17 @@ class _Tap(logging.Handler):
 
 
 _tap = _Tap()
+
+
+@contextmanager
+def worker_output() -> Iterator[None]:
+    """Catch what living worlds print while the block runs, and not after it.
+
+    For a simulation that goes on in several runs: pytest exchanges `sys.stdout` between
+    set-up, call and teardown of a test.
+    """
+    _tap.stand_in()
+    try:
+        yield
+    finally:
+        _tap.stand_aside()

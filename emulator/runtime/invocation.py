@@ -8,7 +8,6 @@ once. Leaves to others: which class answers (the world).
 from __future__ import annotations
 
 import asyncio
-import inspect
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, final
 
@@ -17,7 +16,7 @@ from emulator.errors import JsException
 from emulator.simulation.handles import OWNER, Handle, SimulationFuture
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from emulator.simulation.runner import Simulation
 
@@ -74,9 +73,10 @@ class Invocation:
         self._answer = SimulationFuture(loop=self._loop)
         self._answer.waits_for = f"the answer of {name}"
         self._background: dict[asyncio.Task[Any], None] = {}
+        self._background_error: BaseException | None = None
 
-    def run(self, handler: Callable[[], Any]) -> SimulationFuture:
-        """Run the handler, sync or async.
+    def run(self, handler: Callable[[], Coroutine[Any, Any, Any]]) -> SimulationFuture:
+        """Run the handler.
 
         Args:
             handler: Called inside the invocation.
@@ -84,13 +84,8 @@ class Invocation:
         Returns:
             A future with its result.
         """
-
-        async def main() -> Any:
-            value = handler()
-            return await value if inspect.isawaitable(value) else value
-
         name = self.context.name
-        task = self._loop.create_task(main(), name=name, context=self._base.copy())
+        task = self._loop.create_task(handler(), name=name, context=self._base.copy())
         task.add_done_callback(self._ended, context=self._base)
         return self._answer
 
@@ -122,11 +117,24 @@ class Invocation:
         self._background.pop(task, None)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self._simulation.trace.record(
-                "waitUntil.rejected",
-                self.context.name,
-                error=f"{type(error).__name__}: {error}",
-            )
+            self._background_error = self._background_error or error
+            self.record_failure("waitUntil.rejected", error)
+
+    async def finish_background(self) -> None:
+        """Wait for all work that was handed to `waitUntil`.
+
+        Raises:
+            BaseException: The first error in it.
+        """
+        while self._background:
+            await asyncio.wait(self._background)
+        if self._background_error is not None:
+            raise self._background_error
+
+    def record_failure(self, kind: str, error: BaseException) -> None:
+        """Note in the trace an error that reaches nobody."""
+        text = f"{type(error).__name__}: {error}"
+        self._simulation.trace.record(kind, self.context.name, error=text)
 
     def admit(self, handle: Handle) -> None:
         """A timer is due. A plain worker has no gate."""

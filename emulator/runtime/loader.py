@@ -1,9 +1,8 @@
 """The loader: from a script to the classes in it.
 
-Promises: a script runs afresh for each world, as an isolate does, with `workers`, `js` and
-`pyodide` importable and its own folder first on the path; what goes wrong names the file.
-Leaves to others: using the classes. The compiled code is kept, since a world is cheap and
-compiling is not.
+Promises: a script is loaded with `workers`, `js` and `pyodide` importable; what goes wrong
+names the file and the line. Leaves to others: running it apart from all others (isolate),
+using the classes. The compiled code is kept, since a world is cheap and compiling is not.
 """
 
 from __future__ import annotations
@@ -11,11 +10,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import traceback
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, final
 
 from emulator.errors import ConfigurationError
+from emulator.runtime.isolate import Isolate
 from emulator.sdk import finder
+from emulator.sdk.workers import DurableObject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +68,9 @@ class Script:
         classes = [
             name
             for name, value in self._names.items()
-            if isinstance(value, type) and getattr(value, "__workers_rpc__", False)
+            if isinstance(value, type)
+            and issubclass(value, DurableObject)
+            and value is not DurableObject
         ]
         message = (
             f"durable_objects[{binding!r}] names the class {class_name!r}, which {self.label} "
@@ -101,7 +105,7 @@ def load(*, script_path: Path | None, worker: Any) -> Script:
         names = dict(vars(sys.modules[worker.__module__]))
         # A class of a test function is not a name of its module.
         names[worker.__name__] = worker
-        is_object = not hasattr(worker, "fetch") or hasattr(worker, "alarm")
+        is_object = issubclass(worker, DurableObject)
         return Script(names, f"class {worker.__qualname__}", None if is_object else worker)
     message = f"option worker must be a module, its name, or a class, got {worker!r}"
     raise ConfigurationError(message)
@@ -109,25 +113,18 @@ def load(*, script_path: Path | None, worker: Any) -> Script:
 
 def _load_file(path: Path) -> Script:
     code = _compile(path)
-    module = ModuleType(path.stem)
-    module.__file__ = str(path)
-    folder = str(path.parent.resolve())
-    sys.path.insert(0, folder)
-    # Classes look their module up by name while they are made (dataclasses do).
-    previous = sys.modules.get(path.stem)
-    sys.modules[path.stem] = module
     try:
-        exec(code, vars(module))
+        names = Isolate(path).run(code)
     except Exception as error:
-        message = f"{path.name} failed while it was loaded: {type(error).__name__}: {error}"
+        lines = [
+            line
+            for frame, line in traceback.walk_tb(error.__traceback__)
+            if frame.f_code.co_filename == str(path)
+        ]
+        where = f"{path.name}, line {lines[0]}," if lines else path.name
+        message = f"{where} failed while it was loaded: {type(error).__name__}: {error}"
         raise ConfigurationError(message) from error
-    finally:
-        if previous is None:
-            sys.modules.pop(path.stem, None)
-        else:
-            sys.modules[path.stem] = previous
-        sys.path.remove(folder)
-    return Script(vars(module), path.name)
+    return Script(names, path.name)
 
 
 def _compile(path: Path) -> CodeType:

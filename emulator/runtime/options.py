@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, final
 
-from emulator.errors import ConfigurationError
+from emulator.errors import ConfigurationError, JsException
 from emulator.limits import Limits
+from emulator.values import structured_clone
 
 if TYPE_CHECKING:
     from emulator.simulation.rules import Rule
@@ -58,7 +62,7 @@ class WorldOptions:
     d1_databases: Mapping[str, D1Options] = field(default_factory=dict)
     bindings: Mapping[str, Any] = field(default_factory=dict)
     service_bindings: Mapping[str, Any] = field(default_factory=dict)
-    outbound_service: Callable[..., Any] | None = None
+    outbound_service: Any = None
     compatibility_date: str = COMPATIBILITY_DATE_DEFAULT
     limits: Limits = field(default_factory=lambda: Limits.named("paid"))
     faults: Sequence[Rule] = ()
@@ -94,11 +98,14 @@ def parse(options: Mapping[str, Any]) -> WorldOptions:
         durable_objects=_durable_objects(options.get("durable_objects") or {}),
         r2_buckets=_r2_buckets(options.get("r2_buckets") or ()),
         d1_databases=_d1_databases(options.get("d1_databases") or ()),
-        bindings=dict(_mapping("bindings", options.get("bindings") or {})),
-        service_bindings=dict(
-            _mapping("service_bindings", options.get("service_bindings") or {})
-        ),
-        outbound_service=options.get("outbound_service"),
+        bindings=_variables(options.get("bindings") or {}),
+        service_bindings={
+            name: _service(f"service_bindings[{name!r}]", given)
+            for name, given in _mapping(
+                "service_bindings", options.get("service_bindings") or {}
+            ).items()
+        },
+        outbound_service=_service("outbound_service", options.get("outbound_service")),
         compatibility_date=_date(options.get("compatibility_date", COMPATIBILITY_DATE_DEFAULT)),
         limits=_limits(options.get("limits", "paid")),
         faults=_faults(options.get("faults") or ()),
@@ -133,6 +140,28 @@ def _mapping(option: str, value: object) -> Mapping[str, Any]:
     for name in value:
         _binding_name(option, name)
     return value
+
+
+def _variables(value: object) -> dict[str, Any]:
+    parsed = {}
+    for name, given in _mapping("bindings", value).items():
+        try:
+            # Each world has its own copy, which nobody else can change.
+            parsed[name] = structured_clone(given, for_storage=True)
+        except JsException as error:
+            message = (
+                f"option bindings[{name!r}] must be data such as text or a dict, got "
+                f"{given!r}; functions belong in service_bindings"
+            )
+            raise ConfigurationError(message) from error
+    return parsed
+
+
+def _service(option: str, value: object) -> Any:
+    if value is None or isinstance(value, str | ModuleType) or callable(value):
+        return value
+    want = "an async function of a request, a worker module or its name, or a worker class"
+    raise _wrong(option, value, want)
 
 
 def _binding_name(option: str, name: object) -> str:
@@ -203,9 +232,10 @@ def _d1_databases(value: object) -> dict[str, D1Options]:
 
 
 def _date(value: object) -> str:
-    if not isinstance(value, str) or not _DATE.match(value):
-        raise _wrong("compatibility_date", value, "a date such as '2026-04-01'")
-    return value
+    if isinstance(value, str) and _DATE.match(value):
+        with suppress(ValueError):
+            return date.fromisoformat(value).isoformat()
+    raise _wrong("compatibility_date", value, "a date such as '2026-04-01'")
 
 
 def _limits(value: object) -> Limits:

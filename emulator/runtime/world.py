@@ -8,45 +8,43 @@ again and nothing of it is kept. Leaves to others: the door for tests (the facad
 from __future__ import annotations
 
 import inspect
-import warnings
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, final
 
 from emulator.bindings.services import Service
-from emulator.durable_objects.context import IoContext
+from emulator.durable_objects.context import CURRENT, IoContext
 from emulator.durable_objects.namespace import DurableObjectNamespace
 from emulator.durable_objects.record import ObjectKind
-from emulator.errors import ConfigurationError, JsException, WorldError
+from emulator.errors import WorldError
 from emulator.runtime.console import Console
 from emulator.runtime.invocation import Invocation
 from emulator.runtime.loader import Script, load
+from emulator.runtime.worker import Worker, checked_answer
 from emulator.simulation.rules import Operation
-from emulator.web.js_dict import JsDict
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from asyncio import Future
+    from collections.abc import Awaitable, Callable, Mapping
 
     from emulator.bindings.r2 import R2Bucket, R2Storage
     from emulator.runtime.options import WorldOptions
     from emulator.simulation.runner import Simulation
+    from emulator.web.js_dict import JsDict
     from emulator.web.request import Request
     from emulator.web.response import Response
 
-__all__ = ["Env", "UnusedFaultWarning", "World"]
+__all__ = ["Env", "World"]
 
 # Compatibility dates, from Cloudflare's list of compatibility flags.
 _ENHANCED_ERRORS_SINCE = "2026-04-21"
 _DELETE_ALL_DELETES_ALARM_SINCE = "2026-02-24"
 
 
-class UnusedFaultWarning(UserWarning):
-    """A fault rule never matched anything: the test that relies on it proves nothing."""
-
-
 @final
 class Env:
     """The bindings of a worker, as attributes."""
 
-    def __init__(self, bindings: dict[str, Any]) -> None:
+    def __init__(self, bindings: Mapping[str, Any]) -> None:
         self.__dict__.update(bindings)
 
     def __getattr__(self, name: str) -> Any:
@@ -81,23 +79,35 @@ class World:
         self.buckets: dict[str, R2Bucket] = {}
         #: All buckets of this world; None until one is bound.
         self.storage: R2Storage | None = None
-        self._scripts: dict[int, Script] = {}
+        self.env = Env(options.bindings)
         self._outbound: Service | None = None
-        self._rules = tuple(options.faults)
-        simulation.rules.add(*self._rules)
+        simulation.rules.add(*options.faults)
+        # The lines outlive this world: the report of a failing test shows them.
+        simulation.attachments.setdefault("consoles", []).append(self.console)
+        # A world that nobody ends by himself ends with the simulation.
+        simulation.endings[self] = self.dispose
         try:
             self.console.open()
-            self.script = load(script_path=options.script_path, worker=options.worker)
-            self.env = Env(self._bindings())
-        except BaseException:
-            self.dispose()
+            self.script = self._load()
+            self._bind()
+            self.worker = self._worker(self.script, "worker")
+        except BaseException as error:
+            self.dispose(error)
             raise
 
     # -- assembly --------------------------------------------------------------------------
 
-    def _bindings(self) -> dict[str, Any]:
+    def _load(self) -> Script:
+        """Run the script as code of this world: what it prints is kept, variables are bound."""
+        context = IoContext(self.simulation, "worker")
+        self._furnish(context)
+        scope = copy_context()
+        scope.run(CURRENT.set, context)
         options = self.options
-        bindings: dict[str, Any] = dict(options.bindings)
+        return scope.run(load, script_path=options.script_path, worker=options.worker)
+
+    def _bind(self) -> None:
+        options, bindings = self.options, vars(self.env)
         for name, given in options.durable_objects.items():
             cls = self.script.object_class(given.class_name, name)
             self.namespaces[name] = bindings[name] = DurableObjectNamespace(
@@ -115,7 +125,6 @@ class World:
             bindings[name] = self._service(name, given)
         if options.outbound_service is not None:
             self._outbound = self._service("outbound", options.outbound_service)
-        return bindings
 
     def _kind(self, cls: Any, *, prevents_eviction: bool) -> ObjectKind:
         date = self.options.compatibility_date
@@ -154,18 +163,26 @@ class World:
 
         randomness = self.simulation.randomness
         stream = f"d1.{binding_name}"
+        is_local = self.options.limits.name == "workerd"
         database = Database(
             now_ms=lambda: self.simulation.clock.now_ms,
             random_bytes=lambda size: randomness.token_bytes(stream, size),
             profile="d1",
+            # The documented limit of D1 is smaller than the local one.
+            value_bytes_max=self.options.limits.row_bytes_max if is_local else None,
         )
-        binding = D1Database(database, binding_name=binding_name, outside=self.outside)
+        binding = D1Database(
+            database, binding_name=binding_name, outside=self.outside, is_local=is_local
+        )
+        self._apply_schema(binding_name, binding)
+        return binding
+
+    def _apply_schema(self, binding_name: str, binding: Any) -> None:
         given = self.options.d1_databases[binding_name]
         if given.schema is not None:
-            binding.apply_schema(given.schema.read_text(encoding="utf-8"))
+            binding.apply_schema(given.schema)
         if given.migrations is not None:
             binding.apply_migrations(given.migrations)
-        return binding
 
     def _service(self, binding_name: str, given: Any) -> Service:
         is_outbound = binding_name == "outbound"
@@ -177,25 +194,29 @@ class World:
         )
 
     def _answerer(self, name: str, given: Any) -> Callable[[Request], Awaitable[Response]]:
-        if inspect.iscoroutinefunction(given) or inspect.ismethod(given):
-
-            async def answer(request: Request) -> Response:
-                response: Response = await given(request)
-                return response
-
-            return answer
         if isinstance(given, str) or inspect.isclass(given) or inspect.ismodule(given):
-            script = load(script_path=None, worker=given)
-            return lambda request: self._dispatch(script, name, request)
-        message = (
-            f"service {name!r} must be an async function of a request, a worker module or a "
-            f"worker class, got {given!r}"
-        )
-        raise ConfigurationError(message)
+            return self._worker(load(script_path=None, worker=given), name).fetch
+
+        async def answer(request: Request) -> Response:
+            response = given(request)
+            return checked_answer(await response if inspect.isawaitable(response) else response)
+
+        return answer
 
     # -- events ----------------------------------------------------------------------------
 
-    def fetch(self, request: Request) -> Any:
+    def _worker(self, script: Script, name: str) -> Worker:
+        def begin() -> Invocation:
+            return Invocation(
+                self.simulation,
+                name,
+                subrequests_max=self.options.limits.subrequests_max,
+                furnish=self._furnish,
+            )
+
+        return Worker(script, self.env, begin)
+
+    def fetch(self, request: Request) -> Future[Response]:
         """Send a request to the worker, from outside.
 
         Returns:
@@ -204,59 +225,21 @@ class World:
         self.check_open()
         operation = Operation("worker", "worker.fetch", f"{request.method} {request.url}")
         return self.outside.carry(
-            operation,
-            lambda: self._dispatch(self.script, "worker", request),
-            is_subrequest=False,
+            operation, lambda: self.worker.fetch(request), is_subrequest=False
         )
 
-    def _invocation(self, name: str) -> Invocation:
-        return Invocation(
-            self.simulation,
-            name,
-            subrequests_max=self.options.limits.subrequests_max,
-            furnish=self._furnish,
-        )
-
-    def _dispatch(self, script: Script, name: str, request: Request) -> Any:
-        invocation = self._invocation(name)
-
-        def handler() -> Any:
-            return self._call(script, invocation, "fetch", request)
-
-        return invocation.run(handler)
-
-    def scheduled(self, cron: str, scheduled_time_ms: int) -> Any:
+    def scheduled(self, cron: str, scheduled_time_ms: int) -> Future[JsDict]:
         """Run the worker's cron handler, from outside.
 
         Returns:
-            A future that resolves when the handler has ended.
+            A future with its `outcome` and `noRetry`.
         """
         self.check_open()
-        controller = JsDict(cron=cron, scheduledTime=scheduled_time_ms, noRetry=lambda: None)
-        operation = Operation("worker", "worker.scheduled", cron)
-
-        def effect() -> Any:
-            invocation = self._invocation("worker")
-            return invocation.run(
-                lambda: self._call(self.script, invocation, "scheduled", controller)
-            )
-
-        return self.outside.carry(operation, effect, is_subrequest=False)
-
-    def _call(self, script: Script, invocation: Invocation, name: str, event: Any) -> Any:
-        entrypoint = script.entrypoint
-        if entrypoint is not None:
-            target = getattr(entrypoint(invocation.ctx, self.env), name, None)
-            arguments: tuple[Any, ...] = (event,)
-            if name == "scheduled":
-                arguments = (event, self.env, invocation.ctx)
-        else:
-            target = script.handler(name)
-            arguments = (event, self.env, invocation.ctx)
-        if target is None:
-            message = f"Handler does not export a {name}() function."
-            raise JsException(message)
-        return target(*arguments[: _positional_count(target)])
+        return self.outside.carry(
+            Operation("worker", "worker.scheduled", cron),
+            lambda: self.worker.scheduled(cron, scheduled_time_ms),
+            is_subrequest=False,
+        )
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -270,11 +253,31 @@ class World:
             message = "this Miniflare has been disposed; make a new one with `async with`"
             raise WorldError(message)
 
-    def dispose(self) -> None:
-        """End everything. Nothing happens the second time."""
+    def reset(self) -> None:
+        """Delete all data of all bindings; the given schemas are applied again."""
+        self.check_open()
+        for namespace in self.namespaces.values():
+            for record in namespace.records():
+                record.erase()
+        if self.storage is not None:
+            self.storage.clear()
+        for name, database in self.databases.items():
+            database.clear()
+            self._apply_schema(name, database)
+
+    def dispose(self, error: BaseException | None = None) -> None:
+        """End everything. Nothing happens the second time.
+
+        Args:
+            error: What ended the life of this world, if it did not end well.
+
+        Warns:
+            UnusedFaultWarning: If one of the option `faults` never matched an operation.
+        """
         if self.is_disposed:
             return
         self.is_disposed = True
+        self.simulation.endings.pop(self, None)
         for namespace in self.namespaces.values():
             namespace.dispose()
         for owner in self.simulation.loop.owners():
@@ -285,25 +288,8 @@ class World:
         if self.storage is not None:
             self.storage.dispose()
         self.console.close()
-        self._retire_rules()
-
-    def _retire_rules(self) -> None:
-        rules = self.simulation.rules
-        unused = [rule for rule in rules.unmatched if rule in self._rules]
-        for rule in self._rules:
-            rules.remove(rule)
-        for rule in unused:
-            message = f"the fault rule {rule!r} never matched an operation"
-            warnings.warn(message, UnusedFaultWarning, stacklevel=4)
+        self.simulation.rules.settle(self.options.faults, error)
 
     def __repr__(self) -> str:
         state = "disposed" if self.is_disposed else "open"
         return f"<World {self.options.name or 'worker'} {state}>"
-
-
-def _positional_count(function: Callable[..., Any]) -> int | None:
-    """How many positional arguments a handler takes; None is any number."""
-    parameters = inspect.signature(function).parameters.values()
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return None
-    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)

@@ -8,8 +8,9 @@ does not. Leaves to others: what the names hold. Installing costs microseconds.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any, Final, final
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ _HOMES: Final = {
     "pyodide.ffi": "emulator.sdk.pyodide.ffi",
 }
 
+#: How the records of the distributions begin that ship these names.
+_DISTRIBUTIONS: Final = {"workers": "workers_runtime_sdk-", "pyodide": "pyodide_py-"}
+
 
 @final
 class _SdkFinder:
@@ -37,7 +41,8 @@ class _SdkFinder:
         home = _HOMES.get(name)
         if home is None or _is_users_own(name):
             return None
-        return ModuleSpec(name, _SdkLoader(home), is_package=name == "pyodide")
+        loader: Any = _SdkLoader(home)
+        return ModuleSpec(name, loader, is_package=name == "pyodide")
 
 
 @final
@@ -59,13 +64,19 @@ class _SdkLoader:
 
 
 def _is_users_own(name: str) -> bool:
-    """Whether the path holds a package of this name that is not Cloudflare's."""
-    spec = PathFinder.find_spec(name.partition(".")[0])
-    if spec is None:
-        return False
-    if spec.origin is None:
-        return False  # A folder that happens to bear the name.
-    return "site-packages" not in spec.origin.replace("\\", "/")
+    """Whether there is a package of this name that is not Cloudflare's or Pyodide's."""
+    top = name.partition(".")[0]
+    others = (finder for finder in sys.meta_path if not isinstance(finder, _SdkFinder))
+    spec = next(filter(None, (finder.find_spec(top, None) for finder in others)), None)
+    if spec is None or spec.origin is None:
+        return False  # Nothing, or a folder that happens to bear the name.
+    folder, file = os.path.split(spec.origin)
+    if file == "__init__.py":
+        folder = os.path.dirname(folder)
+    distribution = _DISTRIBUTIONS.get(top)
+    if distribution is None:
+        return True
+    return not any(entry.startswith(distribution) for entry in os.listdir(folder))
 
 
 def install() -> None:

@@ -1,33 +1,46 @@
 """`js`: JavaScript's global names that Python workers reach for.
 
-Promises: the console goes where prints go; time and chance are the simulation's. Leaves to
-others: the rest of JavaScript.
+Promises: the console goes where prints go; time and chance are the simulation's; classes
+are made with `new`, as Pyodide makes them. Leaves to others: the rest of JavaScript.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-import uuid
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from emulator.durable_objects.context import CURRENT
+from emulator.sdk import environment
 from emulator.simulation.runner import current_simulation
 from emulator.values import undefined
+from emulator.web.blob import Blob, File
+from emulator.web.form_data import FormData
 from emulator.web.headers import Headers
+from emulator.web.js_dict import JsDict
 from emulator.web.request import Request
 from emulator.web.response import Response
 from emulator.web.streams import (
     FixedLengthStream,
+    IdentityTransformStream,
     ReadableStream,
     TransformStream,
     Uint8Array,
     WritableStream,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 __all__ = [
+    "JSON",
+    "Blob",
     "Date",
+    "File",
     "FixedLengthStream",
+    "FormData",
     "Headers",
+    "IdentityTransformStream",
+    "Object",
     "ReadableStream",
     "Request",
     "Response",
@@ -36,6 +49,7 @@ __all__ = [
     "WritableStream",
     "console",
     "crypto",
+    "fetch",
     "undefined",
 ]
 
@@ -76,11 +90,12 @@ class _Date:
     """`Date`, as far as a worker needs it: `Date.now()`."""
 
     def now(self) -> int:
-        """Milliseconds since the Unix epoch, simulated."""
-        context = CURRENT.get()
-        if context is None:
-            return current_simulation().clock.now_ms
-        return context.simulation.clock.now_ms
+        """Milliseconds since the Unix epoch, simulated.
+
+        Raises:
+            WorldError: Outside of a simulation.
+        """
+        return current_simulation().clock.now_ms
 
 
 @final
@@ -93,10 +108,50 @@ class _Crypto:
         Raises:
             WorldError: Outside of a simulation, where no seed would decide it.
         """
-        current_simulation()
-        return str(uuid.uuid4())
+        return current_simulation().randomness.uuid4("js.crypto")
+
+
+@final
+class _Object:
+    """`Object`, as `to_js` is given it: `dict_converter=Object.fromEntries`."""
+
+    def new(self) -> JsDict:
+        """An empty object."""
+        return JsDict()
+
+    def fromEntries(self, entries: Iterable[tuple[str, Any]]) -> JsDict:
+        """An object of these names and values."""
+        return JsDict(entries)
+
+    def keys(self, value: dict[str, Any]) -> list[str]:
+        """Its names."""
+        return list(value)
+
+    def entries(self, value: dict[str, Any]) -> list[tuple[str, Any]]:
+        """Its names and values."""
+        return list(value.items())
+
+
+@final
+class _Json:
+    """`JSON`, which writes as JavaScript does: no spaces, text as it is."""
+
+    def parse(self, text: str) -> Any:
+        """The value; objects have attributes."""
+        return json.loads(text, object_hook=JsDict)
+
+    def stringify(self, value: Any) -> str:
+        """The text."""
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+async def fetch(resource: str | Request, init: Any = None, **options: Any) -> Response:
+    """`workers.fetch`, whose options may also come as a dict."""
+    return await environment.fetch(resource, **{**(init or {}), **options})
 
 
 console = _Console()
 Date = _Date()
 crypto = _Crypto()
+JSON = _Json()
+Object = _Object()

@@ -53,6 +53,8 @@ __all__ = ["SimulationLoop"]
 # Ours: a turn of more steps, or an instant of more deliveries, is a livelock.
 TURN_STEPS_MAX: Final = 1_000_000
 INSTANT_DELIVERIES_MAX: Final = 1_000_000
+#: Ours: what takes longer than this to become idle never will.
+IDLE_DELIVERIES_MAX: Final = 5_000_000
 #: A hundred years: simulated time beyond it is time without end.
 HORIZON_MS: Final = 100 * 365 * 86_400_000
 #: Deliveries between two collections of young garbage. Automatic collection is off during a
@@ -101,6 +103,7 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         self._lanes: dict[Hashable, tuple[int, int]] = {}
         self._turn_end: list[Callable[[], None]] = []
         self._idle_waiters: list[asyncio.Future[None]] = []
+        self._restless_collections = 0
         self._graveyard = Graveyard()
         #: The context of what nobody owns: the platform itself.
         self.platform_context = Context()
@@ -305,22 +308,22 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
                 timer.is_scheduled = False
                 if timer.is_background:
                     self._background_count -= 1
+                owner = timer.context.get(OWNER)
+                if owner is not None and owner in dead:
+                    self._graveyard.keep(timer)  # Time does not pass for the dead.
+                    continue
                 if due_ms != self._instant_ms:
                     self._move(due_ms)
-                owner = timer.context.get(OWNER)
                 if owner is None:
                     queue.append(timer)
                     if not timer.is_delivery and heap and heap[0][0] == due_ms:
                         self._add_timers_of(due_ms)
-                elif owner in dead:
-                    self._graveyard.keep(timer)
-                    continue
                 else:
                     # A timer of an object enters by the object's own gate.
                     owner.admit(timer)
                 break
             else:
-                self._deadlock()
+                self._nothing_is_due()
         self._collect()
 
     def _end_turn(self) -> bool:
@@ -371,11 +374,19 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         """Collect garbage at a fixed count of deliveries, and see whether time goes on."""
         self._collections += 1
         gc.collect(1 if self._collections % FULL_COLLECT_INTERVAL else 2)
+        self._restless_collections = self._restless_collections + 1 if self._idle_waiters else 0
+        if self._restless_collections * COLLECT_INTERVAL >= IDLE_DELIVERIES_MAX:
+            self._runaway(f"{IDLE_DELIVERIES_MAX:,} events while somebody waits for idleness")
         is_stagnant = self._collected_at_ms == self._instant_ms
         self._collected_at_ms = self._instant_ms
         self._stagnant_collections = self._stagnant_collections + 1 if is_stagnant else 0
         if self._stagnant_collections * COLLECT_INTERVAL >= INSTANT_DELIVERIES_MAX:
             self._runaway(f"{INSTANT_DELIVERIES_MAX:,} events at one instant, and more come")
+
+    def _nothing_is_due(self) -> None:
+        """Idle at last, if the last timers were those of the dead; else a deadlock."""
+        if not (self._idle_waiters and self._end_turn()):
+            self._deadlock()
 
     def _deadlock(self) -> NoReturn:
         waiters = describe_waiters(self)
@@ -415,10 +426,14 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
 
     def has_work_of(self, owner: Owner) -> bool:
         """Whether a task or a timer of this owner is unfinished."""
-        return any(
+        return self.has_timer_of(owner) or any(
             isinstance(task, SimulationTask) and task.owner is owner
             for task in asyncio.all_tasks(self)
-        ) or any(
+        )
+
+    def has_timer_of(self, owner: Owner) -> bool:
+        """Whether a timer of this owner is still to come."""
+        return any(
             handle.callback is not None and handle.context.get(OWNER) is owner
             for _, _, handle in self._heap
         )

@@ -21,7 +21,10 @@ from emulator.simulation.patches import Patches
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Randomness", "ambient_chance"]
+__all__ = ["Randomness", "Stream", "ambient_chance"]
+
+#: What `Randomness.stream` gives: a generator of its own for each name.
+Stream = random.Random
 
 
 @final
@@ -34,14 +37,14 @@ class Randomness:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        self._streams: dict[str, random.Random] = {}
+        self._streams: dict[str, Stream] = {}
 
-    def stream(self, name: str) -> random.Random:
+    def stream(self, name: str) -> Stream:
         """The generator with this name; the same object at each call."""
         stream = self._streams.get(name)
         if stream is None:
             digest = sha256(f"{self.seed}\0{name}".encode()).digest()
-            stream = self._streams[name] = random.Random(int.from_bytes(digest, "big"))
+            stream = self._streams[name] = Stream(int.from_bytes(digest, "big"))
         return stream
 
     def token_bytes(self, name: str, size_bytes: int) -> bytes:
@@ -51,6 +54,10 @@ class Randomness:
     def token_hex(self, name: str, size_bytes: int) -> str:
         """Random bytes from the stream `name`, as lower-case hex digits."""
         return self.stream(name).randbytes(size_bytes).hex()
+
+    def uuid4(self, name: str) -> str:
+        """A random UUID from the stream `name`, in its usual form."""
+        return str(uuid.UUID(bytes=self.token_bytes(name, 16), version=4))
 
     def __repr__(self) -> str:
         return f"<Randomness seed={self.seed} streams={sorted(self._streams)}>"

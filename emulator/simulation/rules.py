@@ -2,21 +2,27 @@
 
 Promises: every rule sees every operation, so that a rule which counts counts alike beside
 any others; the rule that was added first decides among those that answer; that answer is
-counted on the rule and written to the trace. Leaves to others:
-what the operations mean (the bindings), and carrying a verdict out (the corridor).
+counted on the rule and written to the trace; a rule that never decided anything does not
+end unnoticed. Leaves to others: what the operations mean (the bindings), and carrying a
+verdict out (the corridor).
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from emulator.simulation.trace import Trace
 
-__all__ = ["PASS", "Operation", "Rule", "RuleSet", "Verdict"]
+__all__ = ["PASS", "Operation", "Rule", "RuleSet", "UnusedFaultWarning", "Verdict"]
+
+
+class UnusedFaultWarning(UserWarning):
+    """A fault rule never matched anything: the test that relies on it proves nothing."""
 
 
 class Operation(NamedTuple):
@@ -114,8 +120,37 @@ class RuleSet:
                 return
 
     def clear(self) -> None:
-        """Take all rules away."""
-        self._entries.clear()
+        """Take all rules away.
+
+        Warns:
+            UnusedFaultWarning: If some of them never matched an operation.
+        """
+        self.settle()
+
+    def settle(
+        self, rules: Iterable[Rule] | None = None, error: BaseException | None = None
+    ) -> None:
+        """Take rules away, and say which of them never matched an operation.
+
+        Args:
+            rules: Those of one world; None is all.
+            error: What ends their time, if it failed: it gets the sentence as a note, since
+                a warning that is turned into an error would hide it.
+
+        Warns:
+            UnusedFaultWarning: If there are such rules, and no `error`.
+        """
+        ending = tuple(self if rules is None else rules)
+        unused = [rule for rule in self.unmatched if any(rule is other for other in ending)]
+        for rule in ending:
+            self.remove(rule)
+        if not unused:
+            return
+        message = f"no operation ever matched the fault {', '.join(map(repr, unused))}"
+        if error is None:
+            warnings.warn(message, UnusedFaultWarning, stacklevel=3)
+        else:
+            error.add_note(message)
 
     @property
     def unmatched(self) -> tuple[Rule, ...]:

@@ -68,6 +68,8 @@ class Simulation:
         self.loop.simulation = self
         #: What other rooms keep for the length of the simulation, by name.
         self.attachments: dict[str, Any] = {}
+        #: What still has to end when the simulation does, and how; ended last in, first out.
+        self.endings: dict[Any, Callable[[], None]] = {}
 
     def run(self, async_fn: Callable[..., Awaitable[T]], *args: Any) -> T:
         """Run `async_fn(*args)` to its end, under this simulation's time and chance.
@@ -137,6 +139,8 @@ class Simulation:
         try:
             with self.in_force():
                 self._finish(self.loop.living_tasks())
+                for end in reversed(list(self.endings.values())):
+                    end()
                 if self.loop.has_async_generators:
                     with suppress(SimulationError):
                         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
@@ -202,6 +206,9 @@ def run(
         WorldError: If a loop is already running in this thread, or another simulation in
             another thread.
         ConfigurationError: If `async_fn` is a coroutine, not a function.
+
+    Warns:
+        UnusedFaultWarning: If a fault that was added never matched an operation.
     """
     _refuse_inside_a_loop()
     simulation = Simulation(seed=seed, schedule=schedule, start_time=start_time)
@@ -209,8 +216,12 @@ def run(
         # Held once for both: holding and letting go costs more than an empty run.
         with simulation.in_force():
             try:
-                return simulation.run(async_fn, *args)
+                result = simulation.run(async_fn, *args)
             finally:
                 simulation.close()
-    finally:
+    except BaseException as error:
         simulation.loop.close()  # Where the process could not be held at all.
+        simulation.rules.settle(error=error)
+        raise
+    simulation.rules.settle()
+    return result

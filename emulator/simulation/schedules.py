@@ -11,9 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 if TYPE_CHECKING:
-    from random import Random as Stream
-
-    from emulator.simulation.randomness import Randomness
+    from emulator.simulation.randomness import Randomness, Stream
     from emulator.simulation.rules import Operation
 
 __all__ = ["Fifo", "Random", "Schedule", "fifo", "random"]

@@ -3,7 +3,7 @@
 Promises: workerd's rules (sqlite.c++, `isAuthorized`): reserved `_cf_` names, no other
 databases, no temporary objects, listed pragmas and functions only, no transactions by hand.
 SQL of our own passes while `is_user` is off. Leaves to others: the texts, which SQLite
-composes out of a refusal, except for transactions.
+composes out of a refusal, except for transactions (the query).
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 from typing import Final, final
 
 import apsw
-
-from emulator.sqlite.errors import TRANSACTION_REFUSED, SqlError
 
 __all__ = ["Authorizer"]
 
@@ -102,11 +100,14 @@ class Authorizer:
     Attributes:
         is_user: Whether the statement is a worker's own. Off, everything is allowed.
         touched_pragmas: Settings which user SQL has changed since they were last reset.
+        has_refused_transaction: Whether it was BEGIN, COMMIT, SAVEPOINT or their like that
+            was refused: the platform has advice for these instead of SQLite's text.
     """
 
     def __init__(self) -> None:
         self.is_user = False
         self.touched_pragmas: dict[str, None] = {}
+        self.has_refused_transaction = False
 
     def __call__(
         self,
@@ -116,12 +117,7 @@ class Authorizer:
         database: str | None,
         trigger: str | None,
     ) -> int:
-        """Allow or refuse one action; the signature is SQLite's.
-
-        Raises:
-            SqlError: For BEGIN, COMMIT, SAVEPOINT and their like: the platform answers
-                these with advice instead of SQLite's text.
-        """
+        """Allow or refuse one action; the signature is SQLite's."""
         if not self.is_user or self._may(action, first, second, database, trigger):
             return apsw.SQLITE_OK
         return apsw.SQLITE_DENY
@@ -152,7 +148,8 @@ class Authorizer:
         if action == apsw.SQLITE_FUNCTION:
             return second is not None and second.lower() in _FUNCTIONS
         if action in (apsw.SQLITE_TRANSACTION, apsw.SQLITE_SAVEPOINT):
-            raise SqlError(TRANSACTION_REFUSED)
+            self.has_refused_transaction = True
+            return False
         if action == apsw.SQLITE_PRAGMA:
             return self._may_pragma((first or "").lower(), second)
         if action in (apsw.SQLITE_CREATE_VTABLE, apsw.SQLITE_DROP_VTABLE):

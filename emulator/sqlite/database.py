@@ -127,13 +127,14 @@ class Database:
         Raises:
             SqlError: With the platform's text.
         """
-        query = Query(self._connection, self._authorizer, self._now_ms, sql, bindings)
-        if "foreign_keys" in self._authorizer.touched_pragmas:
-            # On the platform every statement runs in a transaction, where SQLite ignores
-            # this setting; here one may run outside.
-            self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
-            del self._authorizer.touched_pragmas["foreign_keys"]
-        return query
+        try:
+            return Query(self._connection, self._authorizer, self._now_ms, sql, bindings)
+        finally:
+            if "foreign_keys" in self._authorizer.touched_pragmas:
+                # On the platform every statement runs in a transaction, where SQLite
+                # ignores this setting; here one may run outside.
+                self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
+                del self._authorizer.touched_pragmas["foreign_keys"]
 
     def reset_pragmas(self) -> None:
         """Put back the settings which a worker's SQL changed.
@@ -224,10 +225,13 @@ class Database:
         try:
             if image:
                 source.deserialize("main", image)
+            # Older versions of apsw copy only over a connection without cursors.
+            self._cursor.close()
             with self._connection.backup("main", source, "main") as backup:
                 backup.step()
         finally:
             source.close()
+            self._cursor = self._connection.cursor()
 
     def close(self) -> None:
         """Close it; open queries are dropped. Closing twice is harmless."""

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 import apsw
 
 from emulator.sqlite.clock_vfs import CLOCK
-from emulator.sqlite.errors import NO_STATEMENT, ONLY_LAST_HAS_PARAMETERS, SqlError, sql_error
+from emulator.sqlite.errors import (
+    NO_STATEMENT,
+    ONLY_LAST_HAS_PARAMETERS,
+    TRANSACTION_REFUSED,
+    SqlError,
+    sql_error,
+)
 from emulator.sqlite.limits import SQL_BYTES_MAX
 from emulator.sqlite.text import is_blank, split_statements, well_formed
 
@@ -43,6 +49,7 @@ class Query:
 
     Attributes:
         columns: The names of the result's columns.
+        is_readonly: Whether SQLite says of every statement that it writes nothing.
 
     Raises:
         SqlError: What SQLite or the platform refuses.
@@ -57,6 +64,7 @@ class Query:
         bindings: Sequence[SqlValue],
     ) -> None:
         self.columns: tuple[str, ...] = ()
+        self.is_readonly = True
         self._authorizer = authorizer
         self._now_ms = now_ms
         self._cursor = cursor = connection.cursor()
@@ -79,6 +87,8 @@ class Query:
         # Called before the first step: afterwards apsw no longer tells the columns of a
         # statement that gave no rows.
         self.columns = tuple([column[0] for column in cursor.get_description()])
+        if not cursor.is_readonly:
+            self.is_readonly = False
         return True
 
     def _execute(self, piece: str, bindings: Sequence[SqlValue] | None) -> None:
@@ -90,14 +100,23 @@ class Query:
         CLOCK.now_ms = self._now_ms
         authorizer = self._authorizer
         authorizer.is_user = True
+        authorizer.has_refused_transaction = False
         try:
             self._cursor.execute(piece, bindings)
             if not self.columns and is_blank(piece):
                 raise SqlError(NO_STATEMENT)
             self._ahead = self._cursor.fetchone()
+            if self._ahead is not None:
+                # A statement from apsw's cache that is older than the present schema gets
+                # its columns at its first step. `get_description` keeps what it gave before.
+                self.columns = tuple([column[0] for column in self._cursor.description])
         except apsw.BindingsError as error:
             if bindings is None:
                 raise SqlError(ONLY_LAST_HAS_PARAMETERS) from None
+            raise sql_error(error) from None
+        except apsw.AuthError as error:
+            if authorizer.has_refused_transaction:
+                raise SqlError(TRANSACTION_REFUSED) from None
             raise sql_error(error) from None
         except apsw.Error as error:
             raise sql_error(error) from None

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["is_blank", "split_statements", "well_formed"]
 
-_BLANK: Final = re.compile(r"(?:[ \t\n\f\r;]|--[^\n]*|/\*.*?(?:\*/|\Z))*\Z", re.DOTALL)
+#: As SQLite's tokenizer has it: a vertical tab is blank behind another blank only, and a
+#: byte order mark is blank anywhere. Possessive, because a comment must neither stretch to
+#: the end of the text nor end before its end.
+_BLANK: Final = re.compile(
+    r"(?:[ \t\n\f\r][ \t\n\v\f\r]*+|[\ufeff;]|--[^\n]*+|(?>/\*.*?(?:\*/|\Z)))*+\Z",
+    re.DOTALL,
+)
 _SPACE: Final = " \t\n\v\f\r"
 
 #: What may hide a semicolon, and the semicolon. An unterminated quote hides the rest.
@@ -48,8 +54,9 @@ def split_statements(sql: str) -> Iterator[str]:
         if token.group() != ";":
             continue
         piece = sql[start : token.end()]
-        # `complete` is SQLite's own judge of triggers, whose bodies hold semicolons.
-        if is_blank(piece) or not apsw.complete(piece):
+        # `complete` is SQLite's own judge of triggers, whose bodies hold semicolons. Unlike
+        # the tokenizer it takes a byte order mark or a vertical tab for a word.
+        if is_blank(piece) or not apsw.complete(piece.lstrip(_SPACE + "\ufeff;")):
             continue
         yield piece
         start = token.end()

@@ -10,6 +10,8 @@ import json
 from typing import TYPE_CHECKING, Any, final
 
 from emulator.errors import JsTypeError, js_error
+from emulator.web.blob import Blob
+from emulator.web.form_data import FormData
 from emulator.web.readable import ReadableStream
 from emulator.web.uint8_array import Uint8Array
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from emulator.web.headers import Headers
 
-__all__ = ["Body", "BodyUsedError", "as_content", "content_type_of"]
+__all__ = ["Body", "BodyUsedError", "as_content"]
 
 _USED = (
     "Body has already been used. It can only be used once. Use tee() first if you need to "
@@ -31,23 +33,30 @@ class BodyUsedError(JsTypeError, OSError):
     """The body was used already: the platform's TypeError, and the OSError of Pyodide."""
 
 
-def as_content(body: Any, *, owner: str) -> bytes | ReadableStream | None:
+def as_content(body: Any, *, owner: str) -> tuple[bytes | ReadableStream | None, str | None]:
     """A body argument as bytes or a stream.
 
     Args:
-        body: str, bytes and the like, a ReadableStream, or None.
+        body: str, bytes and the like, Blob, FormData, a ReadableStream, or None.
         owner: "Request" or "Response", for the error.
+
+    Returns:
+        The content, and the content type that the platform gives a body which names none.
 
     Raises:
         TypeError: For any other type, in the words of Cloudflare's `workers` package.
         JsTypeError: If the stream has been read from.
     """
     if body is None or isinstance(body, bytes):
-        return body
+        return body, None
     if isinstance(body, str):
-        return body.encode("utf-8", "replace")
+        return body.encode("utf-8", "replace"), "text/plain;charset=UTF-8"
     if isinstance(body, bytearray | memoryview):
-        return bytes(body)
+        return bytes(body), None
+    if isinstance(body, FormData):
+        return body.encode()
+    if isinstance(body, Blob):
+        return body.content, body.content_type or None
     if isinstance(body, ReadableStream):
         if body.is_disturbed:
             raise js_error(
@@ -55,13 +64,8 @@ def as_content(body: Any, *, owner: str) -> bytes | ReadableStream | None:
                 "This ReadableStream is disturbed (has already been read from), and cannot "
                 "be used as a body.",
             )
-        return body
+        return body, None
     raise TypeError(f"Unsupported type in {owner}: {type(body).__name__}")
-
-
-def content_type_of(body: Any) -> str | None:
-    """The content type that the platform gives a body which names none."""
-    return "text/plain;charset=UTF-8" if isinstance(body, str) else None
 
 
 class Body:
@@ -104,12 +108,13 @@ class Body:
             return len(self._content)
         return self._content.known_length
 
-    def _refuse_if_used(self) -> None:
+    def refuse_if_used(self) -> None:
+        """Raise `BodyUsedError` if there is a body and it has been read."""
         if self._content is not None and self.body_used:
             raise BodyUsedError(_USED)
 
     async def _consume(self) -> builtins.bytes:
-        self._refuse_if_used()
+        self.refuse_if_used()
         content = self._content
         if content is None:
             return b""
@@ -145,6 +150,25 @@ class Body:
     async def string(self) -> str:
         """The same under Pyodide's name."""
         return await self.text()
+
+    async def blob(self) -> Blob:
+        """The body as a Blob of the content type in the headers."""
+        kind = self.headers.get("content-type", "")
+        content = await self._consume()
+        return Blob(content, ";".join(part.strip() for part in kind.split(";")))
+
+    async def form_data(self) -> FormData:
+        """The body as a form.
+
+        Raises:
+            JsTypeError: If the content type is no form's, or the body is none.
+        """
+        kind = self.headers.get("content-type")
+        return FormData.decode(await self._consume(), kind)
+
+    async def formData(self) -> FormData:
+        """The same under JavaScript's name."""
+        return await self.form_data()
 
     async def _json(self, **kwargs: Any) -> Any:
         return json.loads(await self.text(), **kwargs)

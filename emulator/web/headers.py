@@ -35,7 +35,10 @@ def _value(value: object) -> str:
 
 @final
 class Headers(Mapping[str, str]):
-    """The Headers class of the platform, which is also a mapping for Python.
+    """The Headers class of the platform, which also reads like Python's HTTPMessage.
+
+    Items cannot be assigned: on Cloudflare `response.headers` is a copy, and an assignment
+    would go nowhere. Give `headers=` to the Response, or call `set` on `js_object.headers`.
 
     Args:
         init: Headers, a mapping, or pairs of name and value.
@@ -46,6 +49,7 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, init: Any = None) -> None:
         self._values: dict[str, list[str]] = {}
+        self._is_frozen = False
         if init is None:
             return
         if isinstance(init, Headers):
@@ -54,16 +58,38 @@ class Headers(Mapping[str, str]):
         for name, value in _pairs(init):
             self.append(name, value)
 
+    @classmethod
+    def new(cls, init: Any = None) -> Headers:
+        """JavaScript's constructor."""
+        return cls(init)
+
+    def freeze(self) -> Headers:
+        """Refuse changes from now on, as headers do that came over a wire."""
+        self._is_frozen = True
+        return self
+
+    def _check_mutable(self) -> None:
+        if self._is_frozen:
+            raise js_error("TypeError", "Can't modify immutable headers.")
+
     def append(self, name: str, value: object) -> None:
-        """Add a value beside those that the name has."""
+        """Add a value beside those that the name has.
+
+        Raises:
+            JsTypeError: For a bad name or value, and on headers that came over a wire; so
+                do `set` and `delete`.
+        """
+        self._check_mutable()
         self._values.setdefault(_name(name), []).append(_value(value))
 
     def set(self, name: str, value: object) -> None:
         """Replace every value of the name."""
+        self._check_mutable()
         self._values[_name(name)] = [_value(value)]
 
     def delete(self, name: str) -> None:
         """Remove the name; no error if it is not there."""
+        self._check_mutable()
         self._values.pop(_name(name), None)
 
     def has(self, name: str) -> bool:
@@ -111,23 +137,22 @@ class Headers(Mapping[str, str]):
         for name, value in list(self.entries()):
             callback(value, name, self)
 
-    def raw_items(self) -> list[tuple[str, str]]:
-        """The pairs of `entries` as a list, as they go over a wire."""
+    def items(self) -> Any:
+        """The pairs of `entries` as a list; so each Set-Cookie is apart."""
         return list(self.entries())
 
-    def __getitem__(self, name: str) -> str:
-        values = self._values.get(_name(name))
-        if values is None:
-            raise KeyError(name)
-        return ", ".join(values)
+    def keys(self) -> Any:
+        """The name of each pair."""
+        return [name for name, _ in self.entries()]
 
-    def __setitem__(self, name: str, value: object) -> None:
-        self.set(name, value)
+    def values(self) -> Any:
+        """The value of each pair."""
+        return [value for _, value in self.entries()]
 
-    def __delitem__(self, name: str) -> None:
-        if not self.has(name):
-            raise KeyError(name)
-        self.delete(name)
+    def __getitem__(self, name: str) -> Any:
+        # None for a name that is not there: `request.headers` of Cloudflare's package is an
+        # `http.client.HTTPMessage`, and no KeyError comes from it.
+        return self.get(name)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._values
@@ -148,7 +173,7 @@ class Headers(Mapping[str, str]):
     __hash__ = None  # type: ignore[assignment]  # Mutable, as a dict is.
 
     def __repr__(self) -> str:
-        return f"Headers({self.raw_items()!r})"
+        return f"Headers({self.items()!r})"
 
 
 def _pairs(init: Any) -> Iterable[tuple[str, object]]:

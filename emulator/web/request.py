@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from emulator.errors import js_error
-from emulator.web.body import Body, as_content, content_type_of
+from emulator.web.body import Body, as_content
 from emulator.web.headers import Headers
 
 if TYPE_CHECKING:
@@ -128,6 +128,11 @@ class Request(Body):
         self._options = {**(source._options if source is not None else {}), **options}
         self._take_body(options, source)
 
+    @classmethod
+    def new(cls, input: Any, init: Any = None, **options: Any) -> Request:  # noqa: A002  # As above.
+        """JavaScript's constructor."""
+        return cls(input, init, **options)
+
     @staticmethod
     def _checked_redirect(options: dict[str, Any], source: Request | None) -> str:
         mode = options.get("redirect")
@@ -152,8 +157,7 @@ class Request(Body):
                     raise js_error("TypeError", text)
                 content = source._take_over()
         else:
-            content = as_content(body, owner="Request")
-            kind = content_type_of(body)
+            content, kind = as_content(body, owner="Request")
             if kind is not None and not self.headers.has("content-type"):
                 self.headers.set("content-type", kind)
         if content is not None and self._method in ("GET", "HEAD"):

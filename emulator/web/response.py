@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final, final
 
 from emulator.errors import js_error
-from emulator.web.body import Body, as_content, content_type_of
+from emulator.web.body import Body, as_content
 from emulator.web.headers import Headers
 
 __all__ = ["Response"]
@@ -83,7 +83,7 @@ class Response(Body):
         self.url = ""
         self.redirected = False
         self.type = "default"
-        content = as_content(body, owner="Response")
+        content, kind = as_content(body, owner="Response")
         if content is not None and self.status in _NULL_BODY:
             if content != b"":
                 raise js_error(
@@ -92,7 +92,6 @@ class Response(Body):
                     "a body.",
                 )
             content = None
-        kind = content_type_of(body)
         if content is not None and kind is not None and not self.headers.has("content-type"):
             self.headers.set("content-type", kind)
         self._set_content(content)
@@ -106,6 +105,11 @@ class Response(Body):
                 "Responses may only be constructed with status codes in the range 200 to "
                 "599, inclusive.",
             )
+
+    @classmethod
+    def new(cls, body: Any = None, init: Any = None, **options: Any) -> Response:
+        """JavaScript's constructor: its second argument is the options."""
+        return cls(body, **{**(init or {}), **options})
 
     @property
     def js_object(self) -> Response:
@@ -153,6 +157,20 @@ class Response(Body):
         other.__dict__.update(self.__dict__)
         other.headers = Headers(self.headers)
         other._set_content(self._split())
+        return other
+
+    def delivered(self, url: str, *, is_head: bool) -> Response:
+        """The response as the one who asked for it gets it; this one is used from now on.
+
+        Args:
+            url: What was asked.
+            is_head: Whether the method was HEAD: the headers arrive, the body does not.
+        """
+        other = Response.__new__(Response)
+        other.__dict__.update(self.__dict__)
+        other.headers = Headers(self.headers).freeze()
+        other.url = url
+        other._set_content(None if is_head else self._take_over())
         return other
 
     def replace_body(self, body: Any) -> Response:

@@ -27,7 +27,6 @@ class _Branch:
     def __init__(self, tee: Tee) -> None:
         self.chunks: deque[Any] = deque()
         self.is_cancelled = False
-        self.reason: Any = None
         self._tee = tee
 
     async def next(self) -> Any:
@@ -39,9 +38,8 @@ class _Branch:
 
     def cancel(self, reason: Any) -> asyncio.Future[Any]:
         self.is_cancelled = True
-        self.reason = reason
         self.chunks.clear()
-        return self._tee.branch_cancelled()
+        return self._tee.branch_cancelled(reason)
 
 
 @final
@@ -74,13 +72,14 @@ class Tee:
             if not branch.is_cancelled:
                 branch.chunks.append(chunk)
 
-    def branch_cancelled(self) -> asyncio.Future[Any]:
+    def branch_cancelled(self, reason: Any) -> asyncio.Future[Any]:
         """A branch gave up; the source is cancelled once both have."""
         left, right = self.branches
         if left.is_cancelled and right.is_cancelled and not self.is_over:
             self.is_over = True
             if self._reading is not None:
                 self._reading.cancel()
-            return self._source.cancel([left.reason, right.reason])
+            # The standard gives both reasons; workerd the last one (measured).
+            return self._source.cancel(reason)
         # The standard waits for the other branch here; workerd does not (measured).
         return resolved()

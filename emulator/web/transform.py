@@ -7,7 +7,7 @@ other. Leaves to others: the halves themselves.
 from __future__ import annotations
 
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 from emulator.errors import js_error
 from emulator.web.callbacks import as_error, call_user, follow, member, promise
@@ -38,6 +38,11 @@ class TransformStream:
 
     readable: ReadableStream
     writable: WritableStream
+
+    @classmethod
+    def new(cls, *arguments: Any) -> Self:
+        """JavaScript's `new`, as Pyodide spells it."""
+        return cls(*arguments)
 
     def __init__(
         self,
@@ -88,7 +93,9 @@ class FixedLengthStream(IdentityTransformStream):
 
     def __init__(self, expectedLength: int, queuingStrategy: Any = None) -> None:
         if isinstance(expectedLength, bool) or not isinstance(expectedLength, int):
-            raise js_error("TypeError", "The expected length is not a whole number of bytes.")
+            raise js_error(
+                "TypeError", "The value cannot be converted because it is not an integer."
+            )
         if expectedLength < 0:
             raise js_error(
                 "TypeError",

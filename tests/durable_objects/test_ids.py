@@ -126,9 +126,10 @@ def test_a_name_over_1024_bytes_is_not_told_to_the_object():
     fits, over = "é" * 512, "é" * 512 + "a"
     assert len(fits.encode()) == NAME_BYTES_MAX
 
-    assert factory().id_from_name(fits).name_inside == fits
-    assert factory().id_from_name(over).name_inside is None
+    assert factory().id_from_name(fits).seen_inside().name == fits
+    assert factory().id_from_name(over).seen_inside().name is None
     assert factory().id_from_name(over).name == over
+    assert factory().id_from_name(over).seen_inside() == factory().id_from_name(over)
 
 
 def test_equals_wants_an_id():

@@ -138,6 +138,7 @@ class D1Database:
             ConfigurationError: If it cannot be read, or its SQL is refused.
         """
         apply_scripts(self._database, schema_in(path), self._now_ms)
+        self._line.engine.forget()
 
     def apply_migrations(self, folder: Path) -> None:
         """Run those migrations of a folder that have not run yet, as wrangler does.
@@ -149,10 +150,12 @@ class D1Database:
             ConfigurationError: If a file cannot be read or its SQL is refused.
         """
         apply_scripts(self._database, migrations_in(folder), self._now_ms)
+        self._line.engine.forget()
 
     def clear(self) -> None:
         """Drop every table."""
         self._database.deserialize(b"")
+        self._line.engine.forget()
 
     @property
     def _now_ms(self) -> int:

@@ -67,6 +67,7 @@ class Engine:
         self._database = database
         self._is_local = is_local
         self._call_count = 0
+        self._known: State | None = None
 
     @property
     def bookmark(self) -> str:
@@ -93,7 +94,6 @@ class Engine:
         database.begin()
         try:
             answers = self._answers(calls)
-            self._commit()
         except SqlError as error:
             if not database.in_transaction:
                 # INSERT OR ROLLBACK did what it says, behind the platform's back.
@@ -105,19 +105,29 @@ class Engine:
         self._call_count += 1
         return answers
 
+    def forget(self) -> None:
+        """The database has been changed by somebody else."""
+        self._known = None
+
     def _answers(self, calls: Sequence[Call]) -> list[Answer]:
+        """Run them, and commit."""
         database = self._database
         answers = []
-        before = self._state()
+        before = self._known or self._state()
+        # Kept from call to call, since what only reads changes none of it; but not over a
+        # failure, which undoes what it changed.
+        self._known = None
         for call in calls:
             query = database.query(call.sql, call.params)
             try:
                 rows, columns = query.fetch_all(), query.columns
             finally:
                 query.close()
-            after = self._state()
+            after = before if query.is_readonly else self._state()
             answers.append(Answer(columns, rows, meta_of(before, after, len(rows))))
             before = after
+        self._commit()
+        self._known = before
         return answers
 
     def _state(self) -> State:

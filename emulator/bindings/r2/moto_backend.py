@@ -9,7 +9,6 @@ second. It uses moto's model layer, which is private: pyproject.toml pins the te
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
@@ -63,8 +62,8 @@ class StoredKey(FakeKey):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self.lock = threading.Lock()
+        # One thread is the law, so all keys may share one lock.
+        self.__dict__.update(state, lock=_TEMPLATE["lock"])
 
 
 def _template() -> dict[str, Any]:

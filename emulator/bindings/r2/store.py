@@ -99,6 +99,13 @@ class R2Storage:
         for store in self._stores.values():
             store.adopt_all()
 
+    def clear(self) -> None:
+        """Delete every object and give up every upload."""
+        for store in self._stores.values():
+            for key in list(store.sorted_keys()):
+                store.remove(key)
+            store.uploads.clear()
+
     def _check_alive(self) -> None:
         if self._is_disposed:
             message = "this world's R2 was disposed of: make a new world"

@@ -6,14 +6,27 @@ Leaves to others: the copying that real conversions do at the next call (structu
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 from emulator.errors import JsException
 
-__all__ = ["JsException", "create_once_callable", "create_proxy", "jsnull", "to_js"]
+__all__ = [
+    "JsException",
+    "JsProxy",
+    "create_once_callable",
+    "create_proxy",
+    "destroy_proxies",
+    "jsnull",
+    "to_js",
+]
 
 #: JavaScript's null, which is Python's None everywhere here.
 jsnull = None
+
+
+@final
+class JsProxy:
+    """The class of JavaScript's objects; nothing here is one, so `isinstance` is False."""
 
 
 def to_js(value: Any, **options: Any) -> Any:
@@ -29,3 +42,7 @@ def create_proxy(value: Any, **options: Any) -> Any:
 def create_once_callable(value: Any, **options: Any) -> Any:
     """The function itself."""
     return value
+
+
+def destroy_proxies(proxies: Any) -> None:
+    """Nothing: the proxies are the values themselves."""

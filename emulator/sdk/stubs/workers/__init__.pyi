@@ -1,2 +1,2 @@
 # What a type checker sees as `workers`; at run time the finder gives the same module.
-from emulator.sdk.workers import *
+from emulator.sdk.workers import *  # noqa: F403  # All of them, whatever they are.

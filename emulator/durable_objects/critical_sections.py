@@ -1,0 +1,115 @@
+"""Critical sections: code that runs while no other event may enter its object.
+
+Promises: a section starts when the present turn is over, has 30 seconds, and answers with
+what its function returns; one that must succeed resets the object when it does not. Leaves
+to others: who waits meanwhile (the input gate).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any, Final, final
+
+from emulator.durable_objects.context import SECTION
+from emulator.durable_objects.gates import InputGate, Section
+from emulator.errors import JsException
+from emulator.simulation.handles import Handle, SimulationFuture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
+    from emulator.durable_objects.context import IoContext
+    from emulator.durable_objects.deadlines import Deadlines
+
+__all__ = ["CriticalSections"]
+
+_TOO_LONG: Final = (
+    "A call to blockConcurrencyWhile() in a Durable Object waited for too long. The call was "
+    "canceled and the Durable Object was reset."
+)
+
+
+@final
+class CriticalSections:
+    """The sections of one instance.
+
+    Args:
+        context: Where they run.
+        base: The context variables they start with.
+        gate: What they shut.
+        deadlines: What ends them.
+        limit_ms: How long one may take.
+        fail: Resets the object with what a section raised.
+    """
+
+    __slots__ = ("_base", "_context", "_deadlines", "_fail", "_gate", "_limit_ms")
+
+    def __init__(
+        self,
+        context: IoContext,
+        base: Context,
+        gate: InputGate,
+        deadlines: Deadlines,
+        *,
+        limit_ms: int,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._context = context
+        self._base = base
+        self._gate = gate
+        self._deadlines = deadlines
+        self._limit_ms = limit_ms
+        self._fail = fail
+
+    def run(self, function: Callable[[], Any], *, breaks: bool) -> SimulationFuture:
+        """Run `function` with the input gate shut for everything else.
+
+        Args:
+            function: Sync or async; its result is the answer.
+            breaks: Whether a failure resets the object (`blockConcurrencyWhile`), or is
+                the caller's (`transaction`).
+
+        Returns:
+            A future with the function's result.
+        """
+        self._context.check_alive()
+        loop = self._context.loop
+        answer = SimulationFuture(loop=loop)
+        answer.waits_for = name = f"a critical section of {self._context.name}"
+
+        async def run() -> Any:
+            value = function()
+            return await value if inspect.isawaitable(value) else value
+
+        def begin() -> None:
+            if self._context.is_dead:
+                return
+            context = self._base.copy()
+            context.run(SECTION.set, section)
+            error = JsException(_TOO_LONG, overloaded=True)
+            deadline = self._deadlines.set(self._limit_ms, error)
+            task = loop.create_task(run(), name=name, context=context)
+            task.add_done_callback(lambda task: end(task, deadline), context=self._base)
+
+        def end(task: asyncio.Task[Any], deadline: Handle) -> None:
+            self._deadlines.lift(deadline)
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if error is not None and breaks:
+                self._fail(error)
+                return
+            self._gate.end(section)
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(task.result())
+            else:
+                answer.set_exception(error)
+
+        section = Section(SECTION.get(), begin)
+        self._gate.begin(section)
+        return answer
+
+    def __repr__(self) -> str:
+        return f"<CriticalSections of {self._context.name}>"

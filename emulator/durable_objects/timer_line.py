@@ -1,0 +1,60 @@
+"""The timer line: the due timers of one object, one behind the other.
+
+Promises: timers fire in due order, each as a turn of its own; while the first of them waits
+at the input gate, no other fires (workerd's TimeoutManager), so a timer from before a
+critical section keeps those of the section from firing. Leaves to others: when a timer is
+due (the loop), who may enter (the input gate).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, final
+
+from emulator.durable_objects.context import SECTION
+
+if TYPE_CHECKING:
+    from emulator.durable_objects.context import IoContext
+    from emulator.durable_objects.gates import InputGate
+    from emulator.simulation.handles import Handle
+
+__all__ = ["TimerLine"]
+
+
+@final
+class TimerLine:
+    """The due timers of one instance.
+
+    Args:
+        context: Where they run.
+        gate: By which they enter.
+    """
+
+    __slots__ = ("_context", "_gate", "_waiting")
+
+    def __init__(self, context: IoContext, gate: InputGate) -> None:
+        self._context = context
+        self._gate = gate
+        self._waiting: deque[Handle] = deque()
+
+    def admit(self, handle: Handle) -> None:
+        """A timer is due: it enters when its turn has come."""
+        self._waiting.append(handle)
+        if len(self._waiting) == 1:
+            self._admit_first()
+
+    def _admit_first(self) -> None:
+        self._gate.enter(self._waiting[0].context.get(SECTION), self._enter)
+
+    def _enter(self) -> None:
+        context = self._context
+        if context.is_dead:
+            return
+        context.touch()
+        loop = context.loop
+        loop.enqueue(self._waiting.popleft())
+        if self._waiting:
+            loop.deliver(loop.clock.now_ms, self._admit_first)
+
+    def __repr__(self) -> str:
+        return f"<TimerLine {len(self._waiting)} due>"

@@ -1,0 +1,150 @@
+"""The worker: a loaded script as something that answers events.
+
+Promises: each event meets a fresh instance of the entrypoint, or a module-level handler;
+what comes back is checked as workerd checks it, in its words. Leaves to others: loading
+the script (loader), the life of one event (invocation), who asks (the world).
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, final
+
+from emulator.errors import JsException, js_error
+from emulator.web.js_dict import JsDict
+from emulator.web.response import Response
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Callable
+
+    from emulator.runtime.invocation import Invocation
+    from emulator.runtime.loader import Script
+    from emulator.web.request import Request
+
+__all__ = ["Worker", "checked_answer"]
+
+
+@final
+class ScheduledController:
+    """What a cron handler is told.
+
+    Args:
+        cron: The expression that was due.
+        scheduled_time_ms: When it was due, in epoch milliseconds.
+    """
+
+    def __init__(self, cron: str, scheduled_time_ms: int) -> None:
+        self.cron = cron
+        self.scheduledTime = scheduled_time_ms
+        self.refuses_retry = False
+
+    def noRetry(self) -> None:
+        """Ask not to be called again after a failure."""
+        self.refuses_retry = True
+
+
+@final
+class Worker:
+    """One worker.
+
+    Args:
+        script: Its code.
+        env: Its bindings.
+        begin: Gives the invocation for a new event.
+    """
+
+    def __init__(self, script: Script, env: Any, begin: Callable[[], Invocation]) -> None:
+        self.script = script
+        self._env = env
+        self._begin = begin
+
+    def fetch(self, request: Request) -> Future[Response]:
+        """Answer a request.
+
+        Returns:
+            A future with the Response; what the handler raises rejects it.
+        """
+        invocation = self._begin()
+        request.headers.freeze()
+
+        async def handler() -> Response:
+            return checked_answer(await self._call(invocation, "fetch", request))
+
+        return invocation.run(handler)
+
+    def scheduled(self, cron: str, scheduled_time_ms: int) -> Future[JsDict]:
+        """Run the cron handler, and wait for the work it handed to `waitUntil`.
+
+        Returns:
+            A future with `outcome`, "ok" or "exception", and `noRetry`, as Miniflare's
+            `worker.scheduled()` answers. The error itself is in the trace.
+        """
+        invocation = self._begin()
+        controller = ScheduledController(cron, scheduled_time_ms)
+
+        async def handler() -> JsDict:
+            outcome = "ok"
+            try:
+                await self._call(invocation, "scheduled", controller)
+                await invocation.finish_background()
+            except Exception as error:
+                outcome = "exception"
+                invocation.record_failure("scheduled.failed", error)
+            no_retry = controller.refuses_retry or not self._has("scheduled")
+            return JsDict(outcome=outcome, noRetry=no_retry)
+
+        return invocation.run(handler)
+
+    def _has(self, name: str) -> bool:
+        entrypoint = self.script.entrypoint
+        if entrypoint is None:
+            return self.script.handler(name) is not None
+        return hasattr(entrypoint, name)
+
+    async def _call(self, invocation: Invocation, name: str, event: Any) -> Any:
+        if not self._has(name):
+            message = f"Handler does not export a {name}() function."
+            raise JsException(message)
+        entrypoint = self.script.entrypoint
+        arguments: tuple[Any, ...] = (event, self._env, invocation.ctx)
+        if entrypoint is None:
+            target = self.script.handler(name)
+        else:
+            target = getattr(entrypoint(invocation.ctx, self._env), name)
+            if name == "fetch":
+                arguments = arguments[:1]
+        value = target(*arguments[: _positional_count(target)])
+        return await value if inspect.isawaitable(value) else value
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.script.label}>"
+
+
+def checked_answer(answer: Any) -> Response:
+    """What a handler answered, if the platform would send it.
+
+    Raises:
+        JsTypeError: If it is no Response, an error response, or a body that was read.
+    """
+    if not isinstance(answer, Response):
+        raise js_error(
+            "TypeError",
+            "Incorrect type for Promise: the Promise did not resolve to 'Response'.",
+        )
+    if answer.type == "error":
+        raise js_error(
+            "TypeError",
+            "Return value from serve handler must not be an error response (like "
+            "Response.error())",
+        )
+    answer.refuse_if_used()
+    return answer
+
+
+def _positional_count(function: Callable[..., Any]) -> int | None:
+    """How many positional arguments a handler takes; None is any number."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)

@@ -1,0 +1,175 @@
+"""Laws of errors that cross a stub, before and since 2026-04-21."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from emulator.durable_objects.rpc import carry_error
+from emulator.errors import JsException, js_error
+from emulator.sdk.workers import DurableObject
+
+OLD, NEW = "2026-04-20", "2026-04-21"
+
+
+class MyErr(Exception):
+    def __init__(self, message: str = "", **properties: Any) -> None:
+        super().__init__(message)
+        self.__dict__.update(properties)
+
+
+def platform_error(name: str, message: str, **properties: Any) -> JsException:
+    error = js_error(name, message)
+    error.properties.update(properties)
+    return error
+
+
+class Job(DurableObject):
+    error: Exception
+
+    def fail(self) -> None:
+        raise Job.error
+
+    def count(self) -> int:
+        self.memory = getattr(self, "memory", 0) + 1
+        return self.memory
+
+
+@pytest.fixture
+def seen(with_jobs: Any) -> Any:
+    """Gives `seen(error, date)`: what a caller catches of it."""
+
+    def run(error: Exception, date: str) -> JsException:
+        async def scenario(mf: Any, stub: Any) -> JsException:
+            Job.error = error
+            await stub.count()
+            with pytest.raises(JsException) as caught:
+                await stub.fail()
+            assert await stub.count() == 2, "an exception resets nothing"
+            return caught.value
+
+        return with_jobs(Job, scenario, compatibility_date=date)  # type: ignore[no-any-return]
+
+    return run
+
+
+@pytest.mark.parametrize("date", [OLD, NEW])
+@pytest.mark.parametrize(
+    "name",
+    ["Error", "TypeError", "RangeError", "SyntaxError", "ReferenceError", "EvalError",
+     "URIError", "AggregateError", "DataCloneError", "AbortError", "TimeoutError"],
+)  # fmt: skip
+def test_a_built_in_class_and_its_message_survive(seen, name, date):
+    error = seen(js_error(name, "the\nmessage"), date)
+
+    assert (error.name, error.message, error.remote) == (name, "the\nmessage", True)
+    assert isinstance(error, TypeError) == (name == "TypeError")
+    assert isinstance(error, ValueError) == (name == "RangeError")
+
+
+@pytest.mark.parametrize("date", [OLD, NEW])
+def test_a_python_type_error_is_a_type_error_and_an_exception_is_an_error(seen, date):
+    assert str(seen(TypeError("t"), date)) == "TypeError: t"
+    assert str(seen(Exception("e"), date)) == "Error: e"
+    assert str(seen(Exception(), date)) == "Error"
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "message"),
+    [
+        (MyErr("my"), "Error", "MyErr: my"),
+        (MyErr(), "Error", "MyErr"),
+        (ValueError("v"), "Error", "ValueError: v"),
+        (TimeoutError("late"), "Error", "TimeoutError: late"),
+        (js_error("ZError", "z"), "Error", "ZError: z"),
+        (js_error("ZError", ""), "Error", "ZError"),
+    ],
+)
+def test_before_any_other_class_goes_into_the_message(seen, error, name, message):
+    carried = seen(error, OLD)
+
+    assert (carried.name, carried.message) == (name, message)
+
+
+@pytest.mark.parametrize("error", [MyErr("my", code=42), js_error("MyErr", "my")], ids=repr)
+def test_since_then_the_name_survives_but_not_the_class(seen, error):
+    carried = seen(error, NEW)
+
+    assert (carried.name, carried.message, type(carried)) == ("MyErr", "my", JsException)
+
+
+def test_before_own_properties_and_the_cause_are_dropped(seen):
+    assert seen(MyErr("my", code=42), OLD).properties == {}
+    assert seen(platform_error("Error", "e", code=42, cause="why"), OLD).properties == {}
+
+
+def test_since_then_own_properties_survive_as_copies(seen):
+    given = [1, {"a": 2}]
+
+    mine = seen(MyErr("my", code=42, given=given), NEW)
+    theirs = seen(platform_error("Error", "e", cause="why", errors=given), NEW)
+
+    assert mine.properties == {"code": 42, "given": given}
+    assert mine.properties["given"] is not given
+    assert theirs.properties == {"cause": "why", "errors": given}
+
+
+def test_since_then_pythons_own_cause_survives(seen):
+    error = MyErr("my")
+    error.__cause__ = TypeError("because")
+
+    cause = seen(error, NEW).properties["cause"]
+
+    assert (cause.name, cause.message) == ("Error", "because")
+
+
+def test_since_then_what_cannot_be_serialised_crosses_the_old_way(seen):
+    error = seen(MyErr("my", thing=object()), NEW)
+
+    assert (error.name, error.message, error.properties) == ("Error", "MyErr: my", {})
+
+
+def test_a_dom_exception_always_crosses_the_old_way(seen):
+    error = seen(platform_error("AbortError", "a", code=20), NEW)
+
+    assert (error.name, error.message, error.properties) == ("AbortError", "a", {})
+
+
+@pytest.mark.parametrize(
+    ("date", "set_flags", "flags"),
+    [
+        (OLD, {"retryable": True}, (True, False)),
+        (OLD, {"overloaded": True}, (False, True)),
+        (OLD, {"retryable": True, "overloaded": True}, (False, True)),
+        (NEW, {"retryable": True, "overloaded": True}, (True, True)),
+    ],
+)
+def test_retryable_and_overloaded_survive_and_before_overloaded_wins(
+    seen, date, set_flags, flags
+):
+    for error in (MyErr("my", **set_flags), JsException("e", **set_flags)):
+        carried = seen(error, date)
+
+        assert (carried.retryable, carried.overloaded) == flags
+        assert carried.properties == {}
+
+
+def test_what_the_caller_sees_is_not_what_was_thrown(seen):
+    error = JsException("e")
+
+    assert seen(error, OLD) is not error
+    assert not error.remote
+
+
+def test_the_flag_of_a_reset_does_not_travel_on(seen):
+    error = seen(JsException("e", durableObjectReset=True), OLD)
+
+    assert not error.durableObjectReset
+
+
+def test_an_error_may_cross_twice():
+    once = carry_error(MyErr("my"), is_enhanced=False)
+    twice = carry_error(once, is_enhanced=False)
+
+    assert str(twice) == str(once) == "Error: MyErr: my"

@@ -1,0 +1,74 @@
+"""What the laws of the plugin share: a whole run of pytest on a few sample files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any, NamedTuple
+
+import pytest
+
+#: Writes what happened to each test where the law can read it.
+RECORDER = """
+import json
+
+def pytest_runtest_logreport(report):
+    with open("reports.jsonl", "a") as file:
+        name = report.nodeid.partition("::")[2]
+        line = [name, report.when, report.outcome, report.longreprtext, report.sections]
+        file.write(json.dumps(line) + "\\n")
+"""
+
+
+class Report(NamedTuple):
+    outcome: str
+    text: str
+    sections: dict[str, str]
+
+
+class SampleRun(NamedTuple):
+    reports: dict[tuple[str, str], Report]
+    output: str
+
+    def __getitem__(self, name: str) -> Report:
+        """The report of the phase that failed, else of the call."""
+        phases = [self.reports[name, when] for when in ("setup", "call", "teardown")
+                  if (name, when) in self.reports]  # fmt: skip
+        failed = [report for report in phases if report.outcome == "failed"]
+        return failed[0] if failed else self.reports[name, "call"]
+
+    def outcomes(self) -> dict[str, str]:
+        return {name: self[name].outcome for name, _ in self.reports}
+
+
+@pytest.fixture(scope="session")
+def run_sample(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Runs pytest in a process of its own on the files of a fresh folder."""
+
+    def run(files: dict[str, str], *arguments: str) -> SampleRun:
+        folder = tmp_path_factory.mktemp("sample")
+        for name, text in {"recorder.py": RECORDER, **files}.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+        path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+        command = [sys.executable, "-m", "pytest", "-p", "recorder", "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            [*command, "--strict-markers", *arguments],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        written = folder / "reports.jsonl"
+        assert written.exists(), output
+        reports = {}
+        for line in written.read_text().splitlines():
+            name, when, outcome, text, sections = json.loads(line)
+            reports[name, when] = Report(outcome, text, dict(sections))
+        return SampleRun(reports, output)
+
+    return run
