@@ -202,7 +202,11 @@ class Thing:
     pass
 
 
-@pytest.mark.parametrize("value", [lambda: 1, Thing(), Thing, object()], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [lambda: 1, Thing(), Thing, object()],
+    ids=["function", "instance", "class", "object"],
+)
 def test_what_cannot_be_cloned_stores_nothing_of_its_call(in_object, value):
     async def program(state: Any) -> Any:
         with pytest.raises(JsException) as caught:

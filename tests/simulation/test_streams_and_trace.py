@@ -17,7 +17,6 @@ from emulator.simulation.schedules import JITTER_MS_MAX, fifo
 from emulator.simulation.schedules import random as random_schedule
 from emulator.simulation.trace import Trace
 
-
 # -- streams ---------------------------------------------------------------------------------
 
 

@@ -46,7 +46,7 @@ class Kind(str, enum.Enum):  # noqa: UP042 - its `str()` is not its value.
         ((1, 2), "blob", [1, 2]),
         ([], "blob", []),
     ],
-    ids=repr,
+    ids=lambda value: "memoryview" if isinstance(value, memoryview) else repr(value),
 )
 def test_a_value_is_bound_as_cloudflare_binds_it(in_world, value, kind, seen):
     async def body(world, db):
