@@ -11,7 +11,7 @@ Each alarm takes one step, from what is stored to what is stored:
 2. *archive*: copy files into the archive, upload full parts, keep the rest; two seconds to
    the next. A step that is run again starts at the same byte and replaces the same parts.
 3. *complete*: assemble the object unless it is there already, tell D1, forget everything.
-4. *failed*: give up parts and archive, tell D1, forget everything; again every minute until
+4. *failed*: tell D1, give up parts and archive, forget everything; again every minute until
    that has worked.
 
 An alarm goes on with the next step at once where the step before needed no second alarm, so
@@ -41,7 +41,7 @@ from amber_worker.export_state import (
     WrittenFile,
 )
 from amber_worker.manifest import create_manifest, create_readme
-from amber_worker.zip_names import entry_path, fingerprint, numbered
+from amber_worker.zip_names import entry_path, family, fingerprint, numbered
 from amber_worker.zip_stream import ZIP_CONFIG, BrokenSource, ZipEntry, ZipStreamer
 
 if TYPE_CHECKING:
@@ -63,21 +63,27 @@ HEADS_AT_ONCE: Final = 10
 RETRY_DELAYS_S: Final = (1, 2, 4)
 #: The platform runs a failing alarm once and six times more (Cloudflare docs, Alarms).
 ALARM_RETRIES: Final = 6
-#: What one alarm copies at most: so that no invocation passes 1,000 subrequests (the
-#: platform allows 10,000), 30 s of CPU at 20 MB/s, or 15 minutes.
+#: Behind any of these an alarm begins no further file: so that no invocation passes 1,000
+#: subrequests (the platform allows 10,000; parts and the last file's attempts come on top),
+#: 30 s of CPU at 20 MB/s, or 15 minutes.
 STEP_FILES_MAX: Final = 400
 STEP_BYTES_MAX: Final = 256 * 1024 * 1024
-STEP_CALLS_MAX: Final = 900
+STEP_CALLS_MAX: Final = 700
 STEP_SECONDS_MAX: Final = 300
+#: An alarm that takes longer has failed. Sooner than the platform says so: it ends the alarm
+#: after 15 minutes, without a word to the handler and, the seventh time, for good.
+ALARM_SECONDS_MAX: Final = 780
 #: Bytes deflated in a millisecond of CPU, as the charge is reckoned.
 DEFLATED_BYTES_A_MS: Final = 20_000
 RETENTION_MS: Final = 7 * 86_400_000
 
 # Texts are cut so that no page of rows meets a limit of a stored value: a name of more than
-# 255 bytes is cut in the archive anyway, and a key of more than 1,024 is none.
+# 255 bytes is cut in the archive anyway, and a key of more than 1,024 is none. As blobs,
+# since `substr` of a text ends at a NUL.
 _SELECT: Final = """\
-SELECT id, substr(r2_key, 1, 1025) AS r2_key, substr(filename, 1, 400) AS filename,
-       size_bytes, product, substr(category, 1, 400) AS category,
+SELECT id, CAST(substr(CAST(r2_key AS BLOB), 1, 1025) AS TEXT) AS r2_key,
+       CAST(substr(CAST(filename AS BLOB), 1, 1600) AS TEXT) AS filename, size_bytes, product,
+       CAST(substr(CAST(category AS BLOB), 1, 1600) AS TEXT) AS category,
        COALESCE(created_at, '') AS created_at
 FROM storage_files
 WHERE user_id = ?1 AND deleted_at IS NULL{condition}

@@ -1,15 +1,15 @@
 """The export's state: what the Durable Object keeps between alarms.
 
 Promises: README's object with its ten fields, kept as a header and pages, so that no value
-grows with the export and a step writes what the step did; every `save_*` is one write unit
-together with the alarm that follows it, so that a power cut leaves either all or nothing of
-a step. Leaves to others: what the steps do (export_job).
+grows with the export and a step writes what the step did; every `save_*` is one write unit,
+so that a power cut leaves either all or nothing of a step. Leaves to others: what the steps
+do (export_job).
 
 In storage: `export_state` is the header, JSON text; `chunk:000000` and so on are the rows
 that each chunk found or missed; `batch:000000` and so on are the entries that each step
 wrote into the archive and the files it lost; `rest:000` and so on are the archive's bytes
-that have not filled a part yet; `name:<fingerprint>` is the last number that a path was
-given. All of it goes when the export ends.
+that have not filled a part yet; `name:<fingerprint>` is 1 for a path that is taken, or the last
+number that paths of one family were given. All of it goes when the export ends.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ class ExportHeader:
     Attributes:
         phase: One of `Phase`.
         cursor: created_at and id of the last row taken.
+        foundBytes: Sum of the real sizes of the files found.
         chunkCount: Chunk pages so far.
         fileCount: Files found.
         missingCount: Files missed, at any step.
@@ -133,6 +134,7 @@ class ExportHeader:
     createdAt: str
     currentOffset: int = 0
     totalSize: int = 0
+    foundBytes: int = 0
     phase: str = Phase.CHUNKS
     cursor: list[str] | None = None
     chunkCount: int = 0
@@ -172,18 +174,26 @@ class ExportStore:
             facts["archive"] = ArchiveProgress(**facts["archive"])
         return ExportHeader(**facts)
 
-    async def save(self, header: ExportHeader) -> None:
-        """Write the header."""
-        await self._storage.put(_HEADER, _json(asdict(header)))
+    async def save(self, header: ExportHeader, pages: dict[str, Any] | None = None) -> None:
+        """Write the header, and with it the pages that it counts."""
+        values = [*(pages or {}).items(), (_HEADER, _json(asdict(header)))]
+        # All calls before the first wait: a turn of Python code on Cloudflare may end at any
+        # wait, and what a turn has written is one unit.
+        puts = [
+            self._storage.put(dict(values[start : start + PUT_KEYS_MAX]))
+            for start in range(0, len(values), PUT_KEYS_MAX)
+        ]
+        for put in puts:
+            await put
 
     async def save_chunk(
         self, header: ExportHeader, processed: list[ProcessedFile], missing: list[MissingFile]
     ) -> None:
         """Write one chunk's page, and the header that counts it."""
-        page = {"processed": processed, "missing": missing}
-        await self._storage.put(_page("chunk", header.chunkCount), _json(page))
+        page = _json({"processed": processed, "missing": missing})
+        key = _page("chunk", header.chunkCount)
         header.chunkCount += 1
-        await self.save(header)
+        await self.save(header, {key: page})
 
     async def chunk(self, number: int) -> tuple[list[ProcessedFile], list[MissingFile]]:
         """One chunk's page: files found, files missed."""
@@ -206,30 +216,26 @@ class ExportStore:
                 pages.
             written: The files that are in the archive now.
             missing: Those that were lost.
-            names: The numbers that paths were given, by fingerprint.
+            names: What to keep for fingerprints of paths and families.
             rest: The archive's bytes that have not filled a part yet.
         """
         archive = header.archive
         assert archive is not None
+        pages: dict[str, Any] = {f"name:{mark}": number for mark, number in names.items()}
         for start in range(0, max(len(written), len(missing)), PAGE_FILES):
             end = start + PAGE_FILES
-            page = {
+            batch = {
                 "written": [(w.file, w.entry) for w in written[start:end]],
                 "missing": missing[start:end],
             }
-            await self._storage.put(_page("batch", archive.batchCount), _json(page))
+            pages[_page("batch", archive.batchCount)] = _json(batch)
             archive.batchCount += 1
-        taken = [(f"name:{mark}", number) for mark, number in names.items()]
-        for start in range(0, len(taken), PUT_KEYS_MAX):
-            await self._storage.put(dict(taken[start : start + PUT_KEYS_MAX]))
-        pages = range(0, len(rest), REST_PAGE_BYTES)
-        for number, start in enumerate(pages):
-            page_bytes = rest[start : start + REST_PAGE_BYTES]
-            await self._storage.put(_page("rest", number), page_bytes)
-        for number in range(len(pages), archive.restPages):
-            await self._storage.delete(_page("rest", number))
-        archive.restPages = len(pages)
-        await self.save(header)
+        # Pages of an earlier and longer rest stay: nobody counts them.
+        starts = range(0, len(rest), REST_PAGE_BYTES)
+        for number, start in enumerate(starts):
+            pages[_page("rest", number)] = rest[start : start + REST_PAGE_BYTES]
+        archive.restPages = len(starts)
+        await self.save(header, pages)
 
     async def batches(
         self, archive: ArchiveProgress
@@ -254,7 +260,7 @@ class ExportStore:
         return b"".join(pages)
 
     async def name_number(self, mark: str) -> int:
-        """The last number that a path with this fingerprint was given; 0 if it is free."""
+        """The number that is kept for a fingerprint; 0 if there is none."""
         number: int | None = await self._storage.get(f"name:{mark}")
         return 0 if number is None else int(number)
 
@@ -287,7 +293,10 @@ class ExportStore:
 
     async def clear(self) -> None:
         """The export is over: nothing of it is kept."""
-        await self._storage.deleteAll()
+        # Before compatibility date 2026-02-24, `deleteAll` spares the alarm.
+        erased = self._storage.deleteAll(), self._storage.deleteAlarm()
+        for call in erased:
+            await call
 
 
 def _page(kind: str, number: int) -> str:

@@ -16,7 +16,7 @@ import hashlib
 import unicodedata
 from typing import Final
 
-__all__ = ["entry_path", "fingerprint", "numbered"]
+__all__ = ["entry_path", "family", "fingerprint", "numbered"]
 
 COMPONENT_BYTES_MAX: Final = 255
 #: Room that a number takes in front of the extension: " (9999999)".
@@ -51,11 +51,21 @@ def entry_path(product: str, category: str, filename: str) -> str:
 
 def numbered(path: str, number: int) -> str:
     """The path with a number in front of its extension: `a/b/c (2).txt`."""
+    stem, extension = _with_room(path)
+    return f"{stem} ({number}){extension}"
+
+
+def family(path: str) -> str:
+    """What paths have in common whose numbered forms are the same; no path of a file."""
+    return "/".join(_with_room(path))
+
+
+def _with_room(path: str) -> tuple[str, str]:
+    """What stands before and behind a number; the stem is cut so that any number fits."""
     folder, _, name = path.rpartition("/")
     stem, extension = _split(name)
-    suffix = f" ({number})"
-    room = COMPONENT_BYTES_MAX - len(suffix) - len(extension.encode())
-    return f"{folder}/{_cut(stem, room).rstrip(' .')}{suffix}{extension}"
+    room = COMPONENT_BYTES_MAX - NUMBER_BYTES_MAX - len(extension.encode())
+    return f"{folder}/{_cut(stem, room).rstrip(' .')}", extension
 
 
 def fingerprint(path: str) -> str:

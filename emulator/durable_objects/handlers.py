@@ -10,14 +10,16 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from emulator.durable_objects.relaxed_call import relaxed_call
 from emulator.durable_objects.rpc import check_message_size, resolve
 from emulator.errors import JsException, JsTypeError
 from emulator.values import structured_clone
-from emulator.web.response import Response
+from emulator.web.response import checked_answer
 
 if TYPE_CHECKING:
     from emulator.durable_objects.alarms import AlarmInvocationInfo
     from emulator.web.request import Request
+    from emulator.web.response import Response
 
 __all__ = ["answer_alarm", "answer_fetch", "answer_rpc"]
 
@@ -63,13 +65,10 @@ async def answer_fetch(target: object, request: Request) -> Response:
     if fetch is None:
         message = "Handler does not export a fetch() function."
         raise JsException(message)
-    value = fetch(request)
+    value = relaxed_call(fetch, request)
     if inspect.isawaitable(value):
         value = await value
-    if not isinstance(value, Response):
-        message = "Incorrect type for Promise: the Promise did not resolve to 'Response'."
-        raise JsTypeError(message)
-    return value
+    return checked_answer(value).delivered(request.url, is_head=request.method == "HEAD")
 
 
 async def answer_alarm(target: object, info: AlarmInvocationInfo) -> bool:
@@ -81,7 +80,7 @@ async def answer_alarm(target: object, info: AlarmInvocationInfo) -> bool:
     alarm = getattr(target, "alarm", None)
     if alarm is None:
         return False
-    value = alarm(info)
+    value = relaxed_call(alarm, info)
     if inspect.isawaitable(value):
         await value
     return True

@@ -10,9 +10,10 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, final
 
-from emulator.errors import JsException, js_error
+from emulator.durable_objects.relaxed_call import relaxed_call
+from emulator.errors import JsException
 from emulator.web.js_dict import JsDict
-from emulator.web.response import Response
+from emulator.web.response import checked_answer
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from emulator.runtime.invocation import Invocation
     from emulator.runtime.loader import Script
     from emulator.web.request import Request
+    from emulator.web.response import Response
 
-__all__ = ["Worker", "checked_answer"]
+__all__ = ["Worker"]
 
 
 @final
@@ -114,37 +116,8 @@ class Worker:
             target = getattr(entrypoint(invocation.ctx, self._env), name)
             if name == "fetch":
                 arguments = arguments[:1]
-        value = target(*arguments[: _positional_count(target)])
+        value = relaxed_call(target, *arguments)
         return await value if inspect.isawaitable(value) else value
 
     def __repr__(self) -> str:
         return f"<Worker {self.script.label}>"
-
-
-def checked_answer(answer: Any) -> Response:
-    """What a handler answered, if the platform would send it.
-
-    Raises:
-        JsTypeError: If it is no Response, an error response, or a body that was read.
-    """
-    if not isinstance(answer, Response):
-        raise js_error(
-            "TypeError",
-            "Incorrect type for Promise: the Promise did not resolve to 'Response'.",
-        )
-    if answer.type == "error":
-        raise js_error(
-            "TypeError",
-            "Return value from serve handler must not be an error response (like "
-            "Response.error())",
-        )
-    answer.refuse_if_used()
-    return answer
-
-
-def _positional_count(function: Callable[..., Any]) -> int | None:
-    """How many positional arguments a handler takes; None is any number."""
-    parameters = inspect.signature(function).parameters.values()
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return None
-    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)

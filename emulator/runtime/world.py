@@ -19,8 +19,9 @@ from emulator.errors import WorldError
 from emulator.runtime.console import Console
 from emulator.runtime.invocation import Invocation
 from emulator.runtime.loader import Script, load
-from emulator.runtime.worker import Worker, checked_answer
+from emulator.runtime.worker import Worker
 from emulator.simulation.rules import Operation
+from emulator.web.response import checked_answer
 
 if TYPE_CHECKING:
     from asyncio import Future

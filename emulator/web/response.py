@@ -14,7 +14,7 @@ from emulator.errors import js_error
 from emulator.web.body import Body, as_content
 from emulator.web.headers import Headers
 
-__all__ = ["Response"]
+__all__ = ["Response", "checked_answer"]
 
 _NULL_BODY: Final = (101, 204, 205, 304)
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
@@ -260,3 +260,24 @@ class Response(Body):
         if self.type != "default":
             shown.append(f"type={self.type!r}")
         return f"Response({', '.join(shown)})"
+
+
+def checked_answer(answer: Any) -> Response:
+    """What a handler answered, if the platform would send it.
+
+    Raises:
+        JsTypeError: If it is no Response, an error response, or a body that was read.
+    """
+    if not isinstance(answer, Response):
+        raise js_error(
+            "TypeError",
+            "Incorrect type for Promise: the Promise did not resolve to 'Response'.",
+        )
+    if answer.type == "error":
+        raise js_error(
+            "TypeError",
+            "Return value from serve handler must not be an error response (like "
+            "Response.error())",
+        )
+    answer.refuse_if_used()
+    return answer

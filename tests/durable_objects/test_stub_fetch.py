@@ -106,3 +106,44 @@ def test_a_reset_is_remote_to_a_fetch_under_way_but_not_to_a_later_one(with_jobs
         return flags
 
     assert with_jobs(Aborting, scenario) == [(True, True), (False, True)]
+
+
+def test_an_answer_arrives_with_its_url_and_frozen_headers_and_to_head_without_a_body(
+    with_jobs,
+):
+    class Job(DurableObject):
+        async def fetch(self, request):
+            return Response("body", headers={"x": "1"})
+
+    async def scenario(mf, stub):
+        answer = await stub.fetch("http://x/path")
+        assert (answer.url, await answer.text()) == ("http://x/path", "body")
+        with pytest.raises(TypeError, match="immutable"):
+            answer.headers.set("x", "2")
+        head = await stub.fetch("http://x/", method="HEAD")
+        assert (head.headers.get("x"), head.body) == ("1", None)
+
+    with_jobs(Job, scenario)
+
+
+def test_a_handler_takes_as_many_arguments_as_it_names(with_jobs):
+    seen = []
+
+    class Job(DurableObject):
+        async def start(self):
+            await self.ctx.storage.setAlarm(1)
+
+        async def alarm(self):
+            seen.append("alarm")
+
+        async def fetch(self):
+            return Response("no arguments")
+
+    async def scenario(mf, stub):
+        await stub.start()
+        await mf.run_until_idle()
+        answer = await stub.fetch("http://x/")
+        assert await answer.text() == "no arguments"
+
+    with_jobs(Job, scenario)
+    assert seen == ["alarm"]
