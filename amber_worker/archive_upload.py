@@ -21,8 +21,9 @@ def part_bytes_for(size_bytes: int) -> int:
     """The size of all parts but the last, for an archive of about that size.
 
     Args:
-        size_bytes: What is known before the archive is written: the sum of declared sizes.
-            Half of the number of parts is kept in reserve for what is larger than declared.
+        size_bytes: What is known before the archive is written: the sum of the files' sizes.
+            Half of the number of parts is kept in reserve for what grows meanwhile, and for
+            attempts that break.
     """
     return max(PART_BYTES_MIN, -(-size_bytes // (PARTS_MAX // 2)))
 

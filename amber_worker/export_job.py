@@ -77,18 +77,25 @@ ALARM_SECONDS_MAX: Final = 780
 DEFLATED_BYTES_A_MS: Final = 20_000
 RETENTION_MS: Final = 7 * 86_400_000
 
-# Texts are cut so that no page of rows meets a limit of a stored value: a name of more than
-# 255 bytes is cut in the archive anyway, and a key of more than 1,024 is none. As blobs,
-# since `substr` of a text ends at a NUL.
-_SELECT: Final = """\
-SELECT id, CAST(substr(CAST(r2_key AS BLOB), 1, 1025) AS TEXT) AS r2_key,
-       CAST(substr(CAST(filename AS BLOB), 1, 1600) AS TEXT) AS filename, size_bytes, product,
-       CAST(substr(CAST(category AS BLOB), 1, 1600) AS TEXT) AS category,
-       COALESCE(created_at, '') AS created_at
+
+def _cut(column: str, characters: int) -> str:
+    """SQL for a column that is cut if it is long.
+
+    A name of more than 255 bytes is cut in the archive anyway, and a key of more than 1,024
+    is none. Only then: `substr` ends at a NUL, and the shorter key may be another file's.
+    """
+    is_long = f"length(CAST({column} AS BLOB)) > {characters}"
+    return f"iif({is_long}, substr({column}, 1, {characters + 1}), {column}) AS {column}"
+
+
+# No page of rows may meet a limit of a stored value, hence the cuts.
+_SELECT: Final = f"""\
+SELECT id, {_cut("r2_key", 1_024)}, {_cut("filename", 400)}, size_bytes, product,
+       {_cut("category", 400)}, COALESCE(created_at, '') AS created_at
 FROM storage_files
-WHERE user_id = ?1 AND deleted_at IS NULL{condition}
+WHERE user_id = ?1 AND deleted_at IS NULL{{condition}}
 ORDER BY COALESCE(created_at, '') DESC, id DESC
-LIMIT {limit}"""
+LIMIT {{limit}}"""
 
 
 class ExportJob(DurableObject):
@@ -171,15 +178,19 @@ class ExportJob(DurableObject):
             await self._report_failure(header)
             return
         try:
-            if header.phase == Phase.CHUNKS and await self.process_chunk(header):
-                return
-            if header.phase == Phase.ARCHIVE and await self.finalize_export(header):
-                return
-            await self._complete(header)
+            async with asyncio.timeout(ALARM_SECONDS_MAX):
+                await self._take_steps(header)
         except Exception as error:
             if getattr(info, "retryCount", 0) < ALARM_RETRIES:
                 raise
             await self.handle_failure(error)
+
+    async def _take_steps(self, header: ExportHeader) -> None:
+        if header.phase == Phase.CHUNKS and await self.process_chunk(header):
+            return
+        if header.phase == Phase.ARCHIVE and await self.finalize_export(header):
+            return
+        await self._complete(header)
 
     async def state(self) -> ExportState | None:
         """README's state object, whole; None before the start and after the end."""
@@ -200,15 +211,17 @@ class ExportJob(DurableObject):
         processed: list[ProcessedFile] = []
         missing: list[MissingFile] = []
         for start in range(0, len(rows), HEADS_AT_ONCE):
+            if self._is_late():
+                rows, has_more = rows[:start], True
+                break
             group = rows[start : start + HEADS_AT_ONCE]
-            for row, reason in zip(
-                group, await asyncio.gather(*map(self._why_missing, group)), strict=True
-            ):
-                file = _file(row)
-                if reason is None:
-                    processed.append(file)
+            answers = await asyncio.gather(*map(self._look_up, group))
+            for file, answer in zip(map(_file, group), answers, strict=True):
+                if isinstance(answer, str):
+                    missing.append(_missing(file, answer))
                 else:
-                    missing.append(_missing(file, reason))
+                    processed.append(file)
+                    header.foundBytes += answer
         header.currentOffset += len(rows)
         if rows:
             header.cursor = [rows[-1].created_at, rows[-1].id]
@@ -263,13 +276,14 @@ class ExportJob(DurableObject):
             taken += 1
         return list(found[:taken]), taken < len(found)
 
-    async def _why_missing(self, row: Any) -> str | None:
+    async def _look_up(self, row: Any) -> int | str:
+        """The real size of a row's object, or why it is missing."""
         try:
             found = await self._insistently(lambda: _read(self.env.R2_BUCKET.head(row.r2_key)))
         except BrokenSource as error:
             _log.warning("file %r could not be checked: %s", row.r2_key, error.reason)
             return f"unreadable: {error.reason}"
-        return None if found is not None else "not found"
+        return "not found" if found is None else int(found.size)
 
     async def _insistently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try to read one file, and three times more. Whatever else fails, fails at once.
@@ -306,7 +320,7 @@ class ExportJob(DurableObject):
         streamer = ZipStreamer(upload.write, position=archive.position)
         step = _Step()
         async for place, file in self._files_from(header, archive):
-            if not self._may_copy(step, file):
+            if not self._may_copy(step, file, streamer.deflated_bytes):
                 archive.chunk, archive.index = place
                 break
             await self._copy(file, streamer, step)
@@ -348,7 +362,7 @@ class ExportJob(DurableObject):
                 "total-size": str(header.totalSize),
             },
         )
-        archive = ArchiveProgress(upload.uploadId, part_bytes_for(header.totalSize))
+        archive = ArchiveProgress(upload.uploadId, part_bytes_for(header.foundBytes))
         header.archive = archive
         # The first part leaves through the output gate, so that no part is ever uploaded
         # whose upload is not known after a power cut.
@@ -369,15 +383,19 @@ class ExportJob(DurableObject):
                 yield (number, place), processed[place]
             index = 0
 
-    def _may_copy(self, step: _Step, file: ProcessedFile) -> bool:
+    def _may_copy(self, step: _Step, file: ProcessedFile, deflated_bytes: int) -> bool:
         """Whether this alarm takes one more file; the first it always takes."""
         count = len(step.written) + len(step.missing)
         return not count or (
             count < STEP_FILES_MAX
-            and step.size_bytes + file["size_bytes"] <= STEP_BYTES_MAX
+            # What was deflated in vain counts, too.
+            and deflated_bytes + file["size_bytes"] <= STEP_BYTES_MAX
             and self._calls < STEP_CALLS_MAX
-            and time.time() - self._started_s < STEP_SECONDS_MAX
+            and not self._is_late()
         )
+
+    def _is_late(self) -> bool:
+        return time.time() - self._started_s >= STEP_SECONDS_MAX
 
     async def _copy(self, file: ProcessedFile, streamer: ZipStreamer, step: _Step) -> None:
         """Copy one file; one that cannot be read is missing, and nothing more."""
@@ -415,21 +433,22 @@ class ExportJob(DurableObject):
     ) -> tuple[str, dict[str, int]]:
         """A path that no other file has, and what to remember once the file is there."""
         wanted = entry_path(file["product"], file["category"], file["filename"])
-        base = fingerprint(wanted)
 
         async def number_of(mark: str) -> int:
             return taken.get(mark) or await self._store.name_number(mark)
 
-        number = await number_of(base)
-        if not number:
-            return wanted, {base: 1}
+        mark = fingerprint(wanted)
+        if not await number_of(mark):
+            return wanted, {mark: 1}
         # From the last number on, so that a thousand files of one name cost a thousand tries.
+        kin = fingerprint(family(wanted))
+        number = await number_of(kin) or 1
         while True:
             number += 1
             path = numbered(wanted, number)
             mark = fingerprint(path)
             if not await number_of(mark):
-                return path, {base: number, mark: 1}
+                return path, {kin: number, mark: 1}
 
     async def _end_archive(
         self, header: ExportHeader, streamer: ZipStreamer, step: _Step
@@ -499,7 +518,8 @@ class ExportJob(DurableObject):
             .run()
         )
         if not done.meta.changes:
-            await self._keep_or_drop(header)
+            # The row knows of the archive already, or will never.
+            await self._remove_unknown(header)
         _log.info(
             "Export %s completed: %d files, %d bytes",
             header.exportId,
@@ -508,14 +528,17 @@ class ExportJob(DurableObject):
         )
         await self._store.clear()
 
-    async def _keep_or_drop(self, header: ExportHeader) -> None:
-        """D1 changed nothing: the row knows of the archive already, or will never."""
+    async def _remove_unknown(self, header: ExportHeader) -> None:
+        """Remove parts and archive, unless the row in D1 has the archive's key."""
+        if header.archive is None:
+            return
         row = await (
             self.env.DB.prepare("SELECT r2_key FROM storage_exports WHERE id = ?")
             .bind(header.exportId)
             .first()
         )
         if row is None or row.r2_key != header.r2Key:
+            await self._resume(header, header.archive).abort()
             await self.env.R2_BUCKET.delete(header.r2Key)
 
     async def handle_failure(self, error: BaseException) -> None:
@@ -534,12 +557,11 @@ class ExportJob(DurableObject):
         await self._report_failure(header)
 
     async def _report_failure(self, header: ExportHeader) -> None:
-        """Remove parts and archive, tell D1, forget everything; in a minute if that fails."""
+        """Tell D1, remove parts and archive, forget everything; in a minute if that fails."""
         await self._storage.setAlarm(_now_ms() + REPORT_DELAY_MS)
         try:
-            if header.archive is not None:
-                await self._resume(header, header.archive).abort()
-                await self.env.R2_BUCKET.delete(header.r2Key)
+            # First, since D1 may have been told of success, whose answer was lost; then
+            # this changes nothing.
             await (
                 self.env.DB.prepare(
                     "UPDATE storage_exports SET status = 'failed', error_message = ?1"
@@ -548,14 +570,14 @@ class ExportJob(DurableObject):
                 .bind(header.error, header.exportId)
                 .run()
             )
+            await self._remove_unknown(header)
         except Exception as error:
             _log.warning(
-                "Export %s has failed, which cannot be told yet: %s",
+                "Export %s has failed, which cannot be ended yet: %s",
                 header.exportId,
                 _told(error),
             )
             return
-        await self._storage.deleteAlarm()
         await self._store.clear()
 
     async def _mark_processing(self, header: ExportHeader) -> None:
@@ -616,8 +638,13 @@ def _missing(file: ProcessedFile, reason: str) -> MissingFile:
 
 def _told(error: BaseException) -> str:
     """An error in words: its kind and its message, at most a thousand characters."""
-    name = getattr(error, "name", type(error).__name__)
-    message = getattr(error, "message", str(error))
+    if isinstance(error, TimeoutError):
+        return f"TimeoutError: a step took longer than {ALARM_SECONDS_MAX // 60} minutes"
+    message = getattr(error, "message", None)
+    if message is None:
+        # Some of Python's errors have a `name`, too, which is no kind of error.
+        return f"{type(error).__name__}: {error}"[:1_000]
+    name = getattr(error, "name", "Error")
     return f"{name}: {message}"[:1_000]
 
 

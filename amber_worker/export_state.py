@@ -34,7 +34,7 @@ MissingFile = dict[str, str]
 _HEADER: Final = "export_state"
 #: Below the platform's 2 MB for a key and its value together.
 REST_PAGE_BYTES: Final = 1024 * 1024
-#: Files on one page; the longest row takes 12 KB of JSON (export_job, `_SELECT`).
+#: Files on one page; the longest entry takes 18 KB of JSON (export_job, `_cut`).
 PAGE_FILES: Final = 100
 #: Keys in one put (Cloudflare docs, Durable Object Storage API).
 PUT_KEYS_MAX: Final = 128
@@ -304,4 +304,5 @@ def _page(kind: str, number: int) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # ASCII, so that a page takes a byte for a character, whatever a name is made of.
+    return json.dumps(value, separators=(",", ":"))

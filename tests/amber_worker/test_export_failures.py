@@ -20,7 +20,7 @@ async def objects_below(mf: Any, prefix: str) -> list[str]:
 @pytest.mark.parametrize(
     ("operation", "key"),
     [
-        ("d1.all", "SELECT id, substr*"),
+        ("d1.all", "*FROM storage_files*"),
         ("r2.createMultipartUpload", "exports/*"),
         ("r2.uploadPart", "exports/*"),
         ("r2.complete", "exports/*"),
@@ -63,7 +63,7 @@ def test_completing_in_d1_fails_once_and_is_told_once(amber: Any, when: Any) -> 
         faults.error(operation="r2.uploadPart", key="exports/*"),
         faults.error(operation="r2.complete", key="exports/*"),
         faults.error(operation="r2.createMultipartUpload", key="exports/*"),
-        faults.error(operation="d1.all", key="SELECT id, substr*"),
+        faults.error(operation="d1.all", key="*FROM storage_files*"),
     ],
     ids=repr,
 )
