@@ -67,4 +67,6 @@ def _user(answer: Any) -> User | None:
     if not isinstance(user, dict) or not isinstance(user.get("id"), str) or not user["id"]:
         return None
     tier = user.get("tier")
-    return User(user["id"], tier if tier in TIER_GB else _TIER_DEFAULT)
+    if not isinstance(tier, str) or tier not in TIER_GB:
+        tier = _TIER_DEFAULT
+    return User(user["id"], tier)

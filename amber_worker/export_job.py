@@ -25,10 +25,12 @@ import json
 import logging
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from workers import DurableObject
 
+from amber_worker.allowance import Allowance, read
+from amber_worker.archive_step import ArchiveStep
 from amber_worker.archive_upload import ArchiveUpload, part_bytes_for
 from amber_worker.export_state import (
     ArchiveProgress,
@@ -39,17 +41,16 @@ from amber_worker.export_state import (
     Phase,
     ProcessedFile,
     WrittenFile,
+    missing_file,
 )
+from amber_worker.file_rows import file_of, next_rows
 from amber_worker.manifest import create_manifest, create_readme
-from amber_worker.zip_names import entry_path, family, fingerprint, numbered
-from amber_worker.zip_stream import ZIP_CONFIG, BrokenSource, ZipEntry, ZipStreamer
+from amber_worker.zip_stream import BrokenSource, ZipStreamer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
 __all__ = ["ExportJob"]
-
-T = TypeVar("T")
 
 _log = logging.getLogger("amber")
 
@@ -59,43 +60,14 @@ STEP_DELAY_MS: Final = 2_000
 REPORT_DELAY_MS: Final = 60_000
 #: Lookups at one time.
 HEADS_AT_ONCE: Final = 10
-#: Seconds before each further attempt on one file.
-RETRY_DELAYS_S: Final = (1, 2, 4)
 #: The platform runs a failing alarm once and six times more (Cloudflare docs, Alarms).
 ALARM_RETRIES: Final = 6
-#: Behind any of these an alarm begins no further file: so that no invocation passes 1,000
-#: subrequests (the platform allows 10,000; parts and the last file's attempts come on top),
-#: 30 s of CPU at 20 MB/s, or 15 minutes.
-STEP_FILES_MAX: Final = 400
-STEP_BYTES_MAX: Final = 256 * 1024 * 1024
-STEP_CALLS_MAX: Final = 700
-STEP_SECONDS_MAX: Final = 300
 #: An alarm that takes longer has failed. Sooner than the platform says so: it ends the alarm
 #: after 15 minutes, without a word to the handler and, the seventh time, for good.
 ALARM_SECONDS_MAX: Final = 780
 #: Bytes deflated in a millisecond of CPU, as the charge is reckoned.
 DEFLATED_BYTES_A_MS: Final = 20_000
 RETENTION_MS: Final = 7 * 86_400_000
-
-
-def _cut(column: str, characters: int) -> str:
-    """SQL for a column that is cut if it is long.
-
-    A name of more than 255 bytes is cut in the archive anyway, and a key of more than 1,024
-    is none. Only then: `substr` ends at a NUL, and the shorter key may be another file's.
-    """
-    is_long = f"length(CAST({column} AS BLOB)) > {characters}"
-    return f"iif({is_long}, substr({column}, 1, {characters + 1}), {column}) AS {column}"
-
-
-# No page of rows may meet a limit of a stored value, hence the cuts.
-_SELECT: Final = f"""\
-SELECT id, {_cut("r2_key", 1_024)}, {_cut("filename", 400)}, size_bytes, product,
-       {_cut("category", 400)}, COALESCE(created_at, '') AS created_at
-FROM storage_files
-WHERE user_id = ?1 AND deleted_at IS NULL{{condition}}
-ORDER BY COALESCE(created_at, '') DESC, id DESC
-LIMIT {{limit}}"""
 
 
 class ExportJob(DurableObject):
@@ -110,8 +82,7 @@ class ExportJob(DurableObject):
         super().__init__(ctx, env)
         self._storage = ctx.storage
         self._store = ExportStore(ctx.storage)
-        self._calls = 0
-        self._started_s = 0.0
+        self._allowance = Allowance()
 
     # -- what others call ------------------------------------------------------------------
 
@@ -172,8 +143,7 @@ class ExportJob(DurableObject):
         if header is None:
             _log.error("alarm without export state")
             return
-        self._calls = 0
-        self._started_s = time.time()
+        self._allowance = Allowance()
         if header.phase == Phase.FAILED:
             await self._report_failure(header)
             return
@@ -207,18 +177,18 @@ class ExportJob(DurableObject):
         if header.currentOffset == 0:
             # The start may have been cut off before it told D1.
             await self._mark_processing(header)
-        rows, has_more = await self._next_rows(header)
+        rows, has_more = await next_rows(self.env.DB, header)
         processed: list[ProcessedFile] = []
         missing: list[MissingFile] = []
         for start in range(0, len(rows), HEADS_AT_ONCE):
-            if self._is_late():
+            if start and self._allowance.is_late:
                 rows, has_more = rows[:start], True
                 break
             group = rows[start : start + HEADS_AT_ONCE]
             answers = await asyncio.gather(*map(self._look_up, group))
-            for file, answer in zip(map(_file, group), answers, strict=True):
+            for file, answer in zip(map(file_of, group), answers, strict=True):
                 if isinstance(answer, str):
-                    missing.append(_missing(file, answer))
+                    missing.append(missing_file(file, answer))
                 else:
                     processed.append(file)
                     header.foundBytes += answer
@@ -245,60 +215,16 @@ class ExportJob(DurableObject):
         )
         return has_more
 
-    async def _next_rows(self, header: ExportHeader) -> tuple[list[Any], bool]:
-        """The rows of the next chunk, and whether there are more behind them.
-
-        By keyset, not by offset: rows that are added or trashed meanwhile neither hide
-        nor repeat others.
-        """
-        conditions, values = [], [header.userId]
-        if header.exportType in ("blog", "ivy"):
-            conditions.append(f"product = ?{len(values) + 1}")
-            values.append(header.exportType)
-        elif header.exportType == "category":
-            conditions.append(f"category = ?{len(values) + 1}")
-            values.append(str((header.filterParams or {}).get("category", "")))
-        if header.cursor is not None:
-            place = len(values)
-            conditions.append(f"(COALESCE(created_at, ''), id) < (?{place + 1}, ?{place + 2})")
-            values += header.cursor
-        # One more than a chunk takes tells whether there are more.
-        count = ZIP_CONFIG["MAX_FILES_PER_CHUNK"]
-        sql = _SELECT.format(
-            condition="".join(f" AND {text}" for text in conditions), limit=count + 1
-        )
-        found = (await self.env.DB.prepare(sql).bind(*values).all()).results
-        taken, size_bytes = 0, 0
-        for row in found[:count]:
-            size_bytes += _declared_size(row)
-            if taken and size_bytes > ZIP_CONFIG["MAX_CHUNK_SIZE"]:
-                break
-            taken += 1
-        return list(found[:taken]), taken < len(found)
-
     async def _look_up(self, row: Any) -> int | str:
         """The real size of a row's object, or why it is missing."""
         try:
-            found = await self._insistently(lambda: _read(self.env.R2_BUCKET.head(row.r2_key)))
+            found = await self._allowance.insistently(
+                lambda: read(self.env.R2_BUCKET.head(row.r2_key))
+            )
         except BrokenSource as error:
             _log.warning("file %r could not be checked: %s", row.r2_key, error.reason)
             return f"unreadable: {error.reason}"
         return "not found" if found is None else int(found.size)
-
-    async def _insistently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try to read one file, and three times more. Whatever else fails, fails at once.
-
-        Raises:
-            BrokenSource: If none of the attempts worked.
-        """
-        for delay_s in RETRY_DELAYS_S:
-            self._calls += 1
-            try:
-                return await attempt()
-            except BrokenSource:
-                await asyncio.sleep(delay_s)
-        self._calls += 1
-        return await attempt()
 
     # -- the archive -----------------------------------------------------------------------
 
@@ -318,12 +244,12 @@ class ExportJob(DurableObject):
             await self._store.rest(archive),
         )
         streamer = ZipStreamer(upload.write, position=archive.position)
-        step = _Step()
+        step = ArchiveStep(self.env.R2_BUCKET, self._store, streamer, self._allowance)
         async for place, file in self._files_from(header, archive):
-            if not self._may_copy(step, file, streamer.deflated_bytes):
+            if not step.may_copy(file):
                 archive.chunk, archive.index = place
                 break
-            await self._copy(file, streamer, step)
+            await step.copy(file)
         else:
             header.phase = Phase.COMPLETE
         has_more = header.phase == Phase.ARCHIVE
@@ -383,75 +309,8 @@ class ExportJob(DurableObject):
                 yield (number, place), processed[place]
             index = 0
 
-    def _may_copy(self, step: _Step, file: ProcessedFile, deflated_bytes: int) -> bool:
-        """Whether this alarm takes one more file; the first it always takes."""
-        count = len(step.written) + len(step.missing)
-        return not count or (
-            count < STEP_FILES_MAX
-            # What was deflated in vain counts, too.
-            and deflated_bytes + file["size_bytes"] <= STEP_BYTES_MAX
-            and self._calls < STEP_CALLS_MAX
-            and not self._is_late()
-        )
-
-    def _is_late(self) -> bool:
-        return time.time() - self._started_s >= STEP_SECONDS_MAX
-
-    async def _copy(self, file: ProcessedFile, streamer: ZipStreamer, step: _Step) -> None:
-        """Copy one file; one that cannot be read is missing, and nothing more."""
-        path, names = await self._free_path(file, step.names)
-        try:
-            entry = await self._copied(file, path, streamer)
-        except BrokenSource as error:
-            reason = f"unreadable: {error.reason}"
-            _log.warning("file %r could not be copied: %s", file["r2_key"], error.reason)
-            step.missing.append(_missing(file, reason))
-            return
-        if entry is None:
-            _log.warning("file %r is gone since it was checked, skipped", file["r2_key"])
-            step.missing.append(_missing(file, "not found"))
-            return
-        step.names.update(names)
-        step.size_bytes += entry.size_bytes
-        step.written.append(WrittenFile(file, entry))
-
-    async def _copied(
-        self, file: ProcessedFile, path: str, streamer: ZipStreamer
-    ) -> ZipEntry | None:
-        async def copy() -> ZipEntry | None:
-            found = await _read(self.env.R2_BUCKET.get(file["r2_key"]))
-            if found is None:
-                return None
-            return await streamer.add_file(
-                path, found.body, found.size, modified=found.uploaded
-            )
-
-        return await self._insistently(copy)
-
-    async def _free_path(
-        self, file: ProcessedFile, taken: dict[str, int]
-    ) -> tuple[str, dict[str, int]]:
-        """A path that no other file has, and what to remember once the file is there."""
-        wanted = entry_path(file["product"], file["category"], file["filename"])
-
-        async def number_of(mark: str) -> int:
-            return taken.get(mark) or await self._store.name_number(mark)
-
-        mark = fingerprint(wanted)
-        if not await number_of(mark):
-            return wanted, {mark: 1}
-        # From the last number on, so that a thousand files of one name cost a thousand tries.
-        kin = fingerprint(family(wanted))
-        number = await number_of(kin) or 1
-        while True:
-            number += 1
-            path = numbered(wanted, number)
-            mark = fingerprint(path)
-            if not await number_of(mark):
-                return path, {kin: number, mark: 1}
-
     async def _end_archive(
-        self, header: ExportHeader, streamer: ZipStreamer, step: _Step
+        self, header: ExportHeader, streamer: ZipStreamer, step: ArchiveStep
     ) -> None:
         """Write what tells the truth about the archive, and list it first."""
         archive = header.archive
@@ -595,17 +454,6 @@ class ExportJob(DurableObject):
         _log.info("%s", line, extra={"figures": figures})
 
 
-class _Step:
-    """What one alarm adds to the archive."""
-
-    def __init__(self) -> None:
-        self.written: list[WrittenFile] = []
-        self.missing: list[MissingFile] = []
-        self.names: dict[str, int] = {}
-        #: Real sizes of the files written.
-        self.size_bytes = 0
-
-
 def _now_ms() -> int:
     return int(time.time() * 1_000)
 
@@ -613,27 +461,6 @@ def _now_ms() -> int:
 def _iso(instant: datetime) -> str:
     """As JavaScript's `toISOString` has it."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _declared_size(row: Any) -> int:
-    """The size that the row declares; what is no number counts for nothing."""
-    size = row.size_bytes
-    return max(int(size), 0) if isinstance(size, int | float) else 0
-
-
-def _file(row: Any) -> ProcessedFile:
-    return {
-        "id": row.id,
-        "r2_key": row.r2_key,
-        "filename": row.filename,
-        "size_bytes": _declared_size(row),
-        "product": row.product,
-        "category": row.category,
-    }
-
-
-def _missing(file: ProcessedFile, reason: str) -> MissingFile:
-    return {"r2_key": file["r2_key"], "filename": file["filename"], "reason": reason}
 
 
 def _told(error: BaseException) -> str:
@@ -646,11 +473,3 @@ def _told(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"[:1_000]
     name = getattr(error, "name", "Error")
     return f"{name}: {message}"[:1_000]
-
-
-async def _read(answer: Awaitable[Any]) -> Any:
-    """The answer about one file; an error concerns that file alone."""
-    try:
-        return await answer
-    except Exception as error:
-        raise BrokenSource(getattr(error, "message", None) or str(error)) from error

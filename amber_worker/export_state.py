@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArchiveProgress", "ExportHeader", "ExportState", "ExportStore", "MissingFile",
-    "Phase", "ProcessedFile", "WrittenFile",
+    "Phase", "ProcessedFile", "WrittenFile", "missing_file",
 ]  # fmt: skip
 
 ProcessedFile = dict[str, Any]
@@ -34,7 +34,7 @@ MissingFile = dict[str, str]
 _HEADER: Final = "export_state"
 #: Below the platform's 2 MB for a key and its value together.
 REST_PAGE_BYTES: Final = 1024 * 1024
-#: Files on one page; the longest entry takes 18 KB of JSON (export_job, `_cut`).
+#: Files on one page; the longest entry takes 18 KB of JSON (file_rows, `_cut`).
 PAGE_FILES: Final = 100
 #: Keys in one put (Cloudflare docs, Durable Object Storage API).
 PUT_KEYS_MAX: Final = 128
@@ -297,6 +297,11 @@ class ExportStore:
         erased = self._storage.deleteAll(), self._storage.deleteAlarm()
         for call in erased:
             await call
+
+
+def missing_file(file: ProcessedFile, reason: str) -> MissingFile:
+    """What the state and the manifest tell of a file that is missing."""
+    return {"r2_key": file["r2_key"], "filename": file["filename"], "reason": reason}
 
 
 def _page(kind: str, number: int) -> str:

@@ -62,8 +62,8 @@ async def validate_locally(request: Any) -> Response:
     kind, _, user_id = (request.headers.get("Authorization") or "").partition(" ")
     if kind != "Bearer" or not user_id:
         cookies = (request.headers.get("Cookie") or "").split(";")
-        sessions = [c.strip().removeprefix("session=") for c in cookies if "session=" in c]
-        user_id = sessions[0] if sessions else ""
+        named = [cookie.strip().partition("=") for cookie in cookies]
+        user_id = next((value for name, _, value in named if name == "session"), "")
     if not user_id:
         return Response(json.dumps({"valid": False}))
     user = {"id": user_id, "tier": "seedling"}

@@ -14,7 +14,7 @@ import re
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from workers import Response, WorkerEntrypoint
 
@@ -33,6 +33,8 @@ _log.setLevel(logging.INFO)
 ORIGIN_DEFAULT: Final = "https://amber.grove.place"
 EXPORT_TYPES: Final = ("full", "blog", "ivy", "category")
 FILTER_CHARACTERS_MAX: Final = 400
+#: Of all filters as JSON: they are kept in values of limited size.
+FILTERS_CHARACTERS_MAX: Final = 10_000
 #: Seconds before each further attempt to start an object.
 START_DELAYS_S: Final = (1, 2, 4)
 
@@ -178,7 +180,8 @@ class Default(WorkerEntrypoint):
             raise ApiError(404, "Export not found or not ready")
         _refuse_expired(row)
         answer = {
-            "download_url": f"/api/storage/download-export/{row.r2_key}",
+            # A user's id may hold what means something else in a URL.
+            "download_url": f"/api/storage/download-export/{quote(row.r2_key, safe='/@:')}",
             "expires_at": row.expires_at,
             "size_bytes": row.size_bytes,
             "file_count": row.file_count,
@@ -226,7 +229,7 @@ def _export_request(text: str) -> tuple[str, str | None]:
     """The type and the filters, as JSON text, of a request for an export."""
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ApiError(400, "The body must be JSON") from None
     if not isinstance(body, dict):
         raise ApiError(400, "The body must be a JSON object")
@@ -246,7 +249,11 @@ def _export_request(text: str) -> tuple[str, str | None]:
             raise ApiError(400, f"Field filters.{name[:40]} must be a text of at most {limit}")
     if export_type == "category" and not filters.get("category"):
         raise ApiError(400, "Field filters.category is required for type category")
-    return export_type, json.dumps(filters) if filters else None
+    kept = json.dumps(filters)
+    if len(kept) > FILTERS_CHARACTERS_MAX:
+        limit = FILTERS_CHARACTERS_MAX
+        raise ApiError(400, f"Field filters must be at most {limit} characters of JSON")
+    return export_type, kept if filters else None
 
 
 def _refuse_expired(row: Any) -> None:

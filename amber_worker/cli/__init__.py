@@ -12,12 +12,16 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
-from amber_worker.cli.folder import PRODUCTS, FolderError, scan
+from amber_worker.cli.folder import PRODUCTS, FolderError, scan, shown
 
 __all__ = ["main", "run_command"]
 
-_EPILOG = """\
+#: Keys begin with it, and have at most 1,024 bytes.
+USER_BYTES_MAX: Final = 256
+
+_EPILOG: Final = """\
 Each file becomes an R2 object and a D1 row. Its product is the first folder level, if that
 is blog, ivy, profile or themes; its category is the next level. A file under another folder
 belongs to --product (blog unless given), with that folder as its category; a file without a
@@ -39,9 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    export.add_argument("folder", metavar="DIR", type=Path, help="the folder to export")
+    export.add_argument("folder", metavar="DIR", type=_path, help="the folder to export")
     export.add_argument(
-        "--out", metavar="FILE.zip", type=Path, required=True, help="where the archive goes"
+        "--out", metavar="FILE.zip", type=_path, required=True, help="where the archive goes"
     )
     export.add_argument(
         "--type",
@@ -78,6 +82,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _path(text: str) -> Path:
+    if not text:
+        # `Path("")` is the current folder, which nobody means who passes an empty variable.
+        message = "must not be empty"
+        raise argparse.ArgumentTypeError(message)
+    return Path(text)
+
+
 def _count(text: str) -> int:
     count = int(text) if text.isascii() and text.isdigit() else -1
     if count < 0:
@@ -102,11 +114,11 @@ def run_command(argv: list[str]) -> int:
         return int(stop.code or 0)
     try:
         return _export(arguments)
-    except FolderError as error:
+    except (FolderError, OSError) as error:
         sys.stderr.write(f"amber: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("amber: interrupted; nothing was written\n")
+        sys.stderr.write("amber: interrupted\n")
         return 130
 
 
@@ -114,13 +126,8 @@ def _export(arguments: argparse.Namespace) -> int:
     if (arguments.export_type == "category") != (arguments.category is not None):
         message = "--type category and --category NAME belong together"
         raise FolderError(message)
-    if not arguments.user or "/" in arguments.user or not arguments.user.isprintable():
-        message = f"--user must be a name without slashes, not {arguments.user!r}"
-        raise FolderError(message)
-    out: Path = arguments.out
-    if out.is_dir() or not out.parent.is_dir():
-        message = f"cannot write {str(out)!r}: its folder does not exist, or it is a folder"
-        raise FolderError(message)
+    _check_user(arguments.user)
+    out = _place(arguments.out)
     found = scan(arguments.folder, product=arguments.product, out=out)
     if arguments.missing > len(found.files):
         message = f"--missing {arguments.missing}: there are only {len(found.files)} files"
@@ -143,6 +150,28 @@ def _export(arguments: argparse.Namespace) -> int:
     with report:
         outcome = run_export(plan, report)
     return report.close(outcome)
+
+
+def _place(out: Path) -> Path:
+    """Where the archive goes: behind a link, so that the link stays one."""
+    reason = "its folder does not exist, or it is no file"
+    try:
+        place = out.resolve()
+        if place.parent.is_dir() and (place.is_file() or not place.exists()):
+            return place
+    except OSError as error:
+        reason = str(error.strerror)
+    message = f"cannot write {shown(out)}: {reason}"
+    raise FolderError(message)
+
+
+def _check_user(user: str) -> None:
+    """Refuse what is no folder in a key, or is changed on its way in a header or a URL."""
+    is_plain = user.isprintable() and user == user.strip() and "/" not in user
+    if not is_plain or user in ("", ".", "..") or len(user.encode()) > USER_BYTES_MAX:
+        limit = f"of at most {USER_BYTES_MAX} bytes"
+        message = f"--user must be a name without slashes, {limit}, not {user[:300]!r}"
+        raise FolderError(message)
 
 
 def main() -> None:

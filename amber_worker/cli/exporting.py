@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import mimetypes
+import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -128,7 +129,8 @@ async def _export(plan: ExportPlan, watcher: Watcher) -> ExportOutcome:
     started = perf_counter()
     async with emulator.Miniflare(**options()) as mf:
         await _load(mf, plan, watcher)
-        async with mf.client(headers={"Authorization": f"Bearer {plan.user}"}) as client:
+        credentials = {"Authorization": f"Bearer {plan.user}".encode()}
+        async with mf.client(headers=credentials) as client:
             watch = _AlarmWatch(mf)
             with watch:
                 export_id = await _post(client, plan)
@@ -227,7 +229,8 @@ async def _download(
 ) -> tuple[str, ...]:
     """Write the archive aside, rename it, and read which files its manifest misses."""
     answer = (await client.get(f"/api/storage/export/{export_id}/download")).json()
-    aside = plan.out.with_name(f".{plan.out.name}.partial")
+    # A name that fits wherever the archive's own fits, and is no other run's.
+    aside = plan.out.with_name(f".{os.getpid()}.partial")
     try:
         async with _answered(client, answer["download_url"]) as response:
             total = int(response.headers["content-length"])

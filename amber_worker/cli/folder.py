@@ -96,7 +96,7 @@ def scan(folder: Path, *, product: str = "blog", out: Path | None = None) -> Sca
         raise FolderError(message)
     files: list[LocalFile] = []
     skipped: list[str] = []
-    written = None if out is None else out.resolve()
+    written = None if out is None or not out.exists() else out.stat()
     pending = [(folder, "")]
     while pending:
         directory, prefix = pending.pop()
@@ -105,7 +105,7 @@ def scan(folder: Path, *, product: str = "blog", out: Path | None = None) -> Sca
             kind = entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(kind.st_mode):
                 pending.append((Path(entry.path), f"{relative}/"))
-            elif written is not None and Path(entry.path).resolve() == written:
+            elif written is not None and os.path.samestat(kind, written):
                 skipped.append(f"skipped {relative}: it is the archive of an earlier run")
             elif stat.S_ISREG(kind.st_mode):
                 _check_readable(entry)

@@ -60,7 +60,7 @@ class Report:
     def skipped(self, lines: tuple[str, ...]) -> None:
         """Name what is not exported."""
         for line in lines:
-            sys.stderr.write(f"amber: warning: {line}\n")
+            sys.stderr.write(f"amber: warning: {_printable(line)}\n")
 
     def loading(self, done: int, total: int) -> None:
         """So many of the files are loaded."""
@@ -111,11 +111,11 @@ class Report:
             )
         self._output.print(table)
         for line in outcome.missing:
-            self._output.print(f"missing: {line}", markup=False, highlight=False)
+            told = f"missing: {_printable(line)}"
+            self._output.print(told, markup=False, highlight=False, soft_wrap=True)
         if outcome.status != "completed":
-            self._output.print(
-                f"the export {outcome.status}: {outcome.error}", markup=False, highlight=False
-            )
+            told = _printable(f"the export {outcome.status}: {outcome.error}")
+            self._output.print(told, markup=False, highlight=False, soft_wrap=True)
         self._output.print(
             f"{outcome.file_count:,} files, {outcome.size_bytes:,} bytes, "
             f"{len(outcome.missing):,} missing, {outcome.simulated_ms / 1_000:.3f} s "
@@ -123,3 +123,8 @@ class Report:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _printable(line: str) -> str:
+    """A line that commands no terminal: files have names of any kind."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

@@ -10,11 +10,11 @@ others: what an effect does (the bindings), and who lives (the instance).
 
 from __future__ import annotations
 
-import inspect
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from emulator.errors import DeadInstance, JsException
+from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.handles import SimulationFuture
 from emulator.simulation.rules import PASS, Operation, Verdict
 
@@ -153,16 +153,15 @@ class IoContext:
         """
         self.check_alive()
         if not operation.actor:
-            operation = operation._replace(actor=self.name)
+            # `_replace` would take 2 us instead of 0.2.
+            operation = Operation(operation.binding, operation.name, operation.key, self.name)
         future = SimulationFuture(loop=self.loop)
         future.waits_for = operation  # type: ignore[assignment]  # Put into words on demand.
         if is_subrequest:
-            self.subrequest_count += 1
-            self.subrequest_count_most = max(self.subrequest_count_most, self.subrequest_count)
-            if (
-                self.subrequests_max is not None
-                and self.subrequest_count > self.subrequests_max
-            ):
+            self.subrequest_count = count = self.subrequest_count + 1
+            if count > self.subrequest_count_most:
+                self.subrequest_count_most = count
+            if self.subrequests_max is not None and count > self.subrequests_max:
                 # The text that public reports show; workerd's open source has no limiter.
                 future.set_exception(
                     JsException("Too many subrequests by single Worker invocation.")
@@ -260,7 +259,7 @@ class _Journey:
         self._record(None)
         try:
             value = self.effect()
-            if inspect.isawaitable(value):
+            if is_awaitable(value):
                 pending: asyncio.Future[Any] = (
                     value
                     if isinstance(value, SimulationFuture)
@@ -282,10 +281,12 @@ class _Journey:
         operation = self.operation
         if self.travel_ms == 0 and outcome is None:
             return  # A chunk of a body: its journey as a whole is in the trace.
-        facts = {"key": operation.key, "actor": operation.actor}
-        if outcome is not None:
-            facts["outcome"] = outcome
-        self.context.simulation.trace.record(operation.name, operation.binding, **facts)
+        binding, name, key, actor = operation
+        record = self.context.simulation.trace.record
+        if outcome is None:
+            record(name, binding, key=key, actor=actor)
+        else:
+            record(name, binding, key=key, actor=actor, outcome=outcome)
 
     def _effect_done(self, task: asyncio.Future[Any]) -> None:
         if task.cancelled():

@@ -8,12 +8,12 @@ to others: who waits meanwhile (the input gate).
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.context import SECTION
 from emulator.durable_objects.gates import InputGate, Section
 from emulator.errors import JsException
+from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.handles import Handle, SimulationFuture
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class CriticalSections:
 
         async def run() -> Any:
             value = function()
-            return await value if inspect.isawaitable(value) else value
+            return await value if is_awaitable(value) else value
 
         def begin() -> None:
             if self._context.is_dead:

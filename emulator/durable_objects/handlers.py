@@ -7,12 +7,12 @@ room).
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from emulator.durable_objects.relaxed_call import relaxed_call
 from emulator.durable_objects.rpc import check_message_size, resolve
 from emulator.errors import JsException, JsTypeError
+from emulator.simulation.awaitables import is_awaitable
 from emulator.values import structured_clone
 from emulator.web.response import checked_answer
 
@@ -52,7 +52,7 @@ async def answer_rpc(
             message = f'"{".".join(path)}" is not a function.'
             raise JsTypeError(message)
         value = value(*args, **kwargs)
-    if inspect.isawaitable(value):
+    if is_awaitable(value):
         value = await value
     result = structured_clone(value, for_storage=False)
     check_message_size(result, bytes_max)
@@ -66,7 +66,7 @@ async def answer_fetch(target: object, request: Request) -> Response:
         message = "Handler does not export a fetch() function."
         raise JsException(message)
     value = relaxed_call(fetch, request)
-    if inspect.isawaitable(value):
+    if is_awaitable(value):
         value = await value
     return checked_answer(value).delivered(request.url, is_head=request.method == "HEAD")
 
@@ -81,6 +81,6 @@ async def answer_alarm(target: object, info: AlarmInvocationInfo) -> bool:
     if alarm is None:
         return False
     value = relaxed_call(alarm, info)
-    if inspect.isawaitable(value):
+    if is_awaitable(value):
         await value
     return True

@@ -13,7 +13,6 @@ handler does (the handlers).
 from __future__ import annotations
 
 import asyncio
-import inspect
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -28,6 +27,7 @@ from emulator.durable_objects.rpc import carry_error
 from emulator.durable_objects.state import DurableObjectState
 from emulator.durable_objects.timer_line import TimerLine
 from emulator.errors import DeadInstance, DurableObjectAbort, JsException
+from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.handles import OWNER, Handle, SimulationFuture, SimulationTask
 from emulator.simulation.rules import Operation
 
@@ -175,7 +175,7 @@ class Instance:
 
         async def handler(target: Any) -> Any:
             value = function(target, self.state)
-            return await value if inspect.isawaitable(value) else value
+            return await value if is_awaitable(value) else value
 
         return self._event(handler)
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["ObjectDatabase"]
 
 _SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS _cf_METADATA (key INTEGER PRIMARY KEY, value BLOB)",
+    "CREATE TABLE _cf_KV (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID",
+    "CREATE TABLE _cf_METADATA (key INTEGER PRIMARY KEY, value BLOB)",
 )
 #: Row 1 of `_cf_METADATA`: the alarm time in nanoseconds since the epoch, or NULL.
 _ALARM_ROW: Final = 1
@@ -34,21 +34,12 @@ class ObjectDatabase:
     """What an object has stored; it outlives its instances.
 
     Args:
-        simulation: For the clock and the random streams of SQL; may be None in tests that
-            give `open_database`.
+        simulation: For the clock and the random streams of SQL.
         name: Who this is, such as "JOBS#1f3a9c02".
-        open_database: Makes the SQLite database at the first write.
     """
 
-    def __init__(
-        self,
-        simulation: Simulation | None,
-        name: str,
-        *,
-        open_database: Callable[[], Database] | None = None,
-    ) -> None:
+    def __init__(self, simulation: Simulation, name: str) -> None:
         self._simulation = simulation
-        self._open_database = open_database or self._open_in_memory
         self.name = name
         self.alarm = AlarmSlot()
         #: None until the first write.
@@ -67,23 +58,18 @@ class ObjectDatabase:
     def opened(self) -> Database:
         """The SQLite database, with the platform's own tables."""
         if self.sqlite is None:
-            self.sqlite = self._open_database()
-            for statement in _SCHEMA:
-                self.sqlite.execute(statement)
+            # Here, because an object that never writes should not load SQLite.
+            from emulator.sqlite.database import Database, image_of
+
+            # The clock alone: whoever steps a statement remembers how to ask for the time.
+            clock, randomness = self._simulation.clock, self._simulation.randomness
+            stream = f"sql.{self.name}"
+            self.sqlite = Database(
+                now_ms=lambda: clock.now_ms,
+                random_bytes=lambda size: randomness.token_bytes(stream, size),
+            )
+            self.sqlite.deserialize(image_of(*_SCHEMA))
         return self.sqlite
-
-    def _open_in_memory(self) -> Database:
-        # Here, because an object that never writes should not load SQLite.
-        from emulator.sqlite.database import Database
-
-        simulation = self._simulation
-        assert simulation is not None
-        randomness = simulation.randomness
-        stream = f"sql.{self.name}"
-        return Database(
-            now_ms=lambda: simulation.clock.now_ms,
-            random_bytes=lambda size: randomness.token_bytes(stream, size),
-        )
 
     def write_alarm_row(self) -> None:
         """Bring the stored row up to the slot, in whatever transaction is open."""

@@ -120,7 +120,10 @@ class Miniflare:
             raise ConfigurationError(message)
         request = httpx.Request(options.pop("method", "GET"), url, **options)
         response = await WorkerTransport(world).handle_async_request(request)
-        await response.aread()
+        if isinstance(response.stream, httpx.ByteStream):
+            response.read()
+        else:
+            await response.aread()
         return response
 
     def client(self, **options: Any) -> httpx.AsyncClient:

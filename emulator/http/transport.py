@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, final
 import httpx
 
 from emulator.errors import js_error
+from emulator.web.pull_source import END
 from emulator.web.request import Request
 from emulator.web.streams import ReadableStream
 
@@ -38,35 +39,33 @@ _NO_LENGTH: Final = (204, 304)
 class _Body(httpx.AsyncByteStream):
     """A worker's body, as httpx reads it."""
 
-    def __init__(self, stream: ReadableStream | None, *, is_compressed: bool) -> None:
-        self._reader = None if stream is None else stream.getReader()
+    def __init__(self, content: bytes | ReadableStream | None, *, is_compressed: bool) -> None:
+        if isinstance(content, bytes):
+            content = ReadableStream.from_bytes(content)
+        self._rest = None if content is None else content._source
         self._is_compressed = is_compressed
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         # A gzip file without a time in it, as workerd writes it.
         gzip = zlib.compressobj(wbits=31) if self._is_compressed else None
-        async for chunk in self._chunks():
-            data = chunk if gzip is None else gzip.compress(chunk)
+        while self._rest is not None:
+            rest, self._rest = self._rest, None
+            chunk = await rest.next()
+            if chunk is END:
+                break
+            self._rest = rest
+            if not isinstance(chunk, bytes):
+                raise js_error("TypeError", "This ReadableStream did not return bytes.")
+            data = bytes(chunk) if gzip is None else gzip.compress(chunk)
             if data:
                 yield data
         if gzip is not None:
             yield gzip.flush()
 
-    async def _chunks(self) -> AsyncIterator[bytes]:
-        while self._reader is not None:
-            reader, self._reader = self._reader, None
-            result = await reader.read()
-            if result.done:
-                return
-            self._reader = reader
-            if not isinstance(result.value, bytes):
-                raise js_error("TypeError", "This ReadableStream did not return bytes.")
-            yield bytes(result.value)
-
     async def aclose(self) -> None:
         """The client has gone: tell the source, unless it ended or failed."""
-        if self._reader is not None:
-            await self._reader.cancel()
+        if self._rest is not None:
+            await self._rest.cancel(None)
 
 
 @final
@@ -119,6 +118,8 @@ def _to_worker(request: httpx.Request) -> Request:
 
 def _to_client(response: Response, request: httpx.Request) -> httpx.Response:
     is_head = request.method == "HEAD"
+    length = response.body_length
+    content = None if is_head else response._take_over()
     is_compressed = (
         response.headers.get("content-encoding", "").lower() == "gzip"
         and response.encode_body == "automatic"
@@ -128,13 +129,17 @@ def _to_client(response: Response, request: httpx.Request) -> httpx.Response:
         for name, value in response.headers.items()
         if name not in _NOT_THE_WORKERS or (is_head and name == "content-length")
     ]
-    length = response.body_length
     if not (is_head or is_compressed or length is None or response.status in _NO_LENGTH):
         headers.append((b"content-length", b"%d" % length))
+    if isinstance(content, bytes) and not is_compressed:
+        # Already whole: `dispatch_fetch` can read it without a generator or a task.
+        stream: httpx.AsyncByteStream = httpx.ByteStream(content)
+    else:
+        stream = _Body(content, is_compressed=is_compressed)
     return httpx.Response(
         response.status,
         headers=headers,
-        stream=_Body(None if is_head else response.body, is_compressed=is_compressed),
+        stream=stream,
         request=request,
         extensions={
             "http_version": b"HTTP/1.1",

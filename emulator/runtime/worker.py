@@ -7,11 +7,11 @@ the script (loader), the life of one event (invocation), who asks (the world).
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, final
 
 from emulator.durable_objects.relaxed_call import relaxed_call
 from emulator.errors import JsException
+from emulator.simulation.awaitables import is_awaitable
 from emulator.web.js_dict import JsDict
 from emulator.web.response import checked_answer
 
@@ -117,7 +117,7 @@ class Worker:
             if name == "fetch":
                 arguments = arguments[:1]
         value = relaxed_call(target, *arguments)
-        return await value if inspect.isawaitable(value) else value
+        return await value if is_awaitable(value) else value
 
     def __repr__(self) -> str:
         return f"<Worker {self.script.label}>"

@@ -20,6 +20,7 @@ from emulator.runtime.console import Console
 from emulator.runtime.invocation import Invocation
 from emulator.runtime.loader import Script, load
 from emulator.runtime.worker import Worker
+from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.rules import Operation
 from emulator.web.response import checked_answer
 
@@ -162,11 +163,12 @@ class World:
         from emulator.bindings.d1 import D1Database
         from emulator.sqlite.database import Database
 
-        randomness = self.simulation.randomness
+        # Not `self`: SQLite's clock keeps the function that it was last given.
+        clock, randomness = self.simulation.clock, self.simulation.randomness
         stream = f"d1.{binding_name}"
         is_local = self.options.limits.name == "workerd"
         database = Database(
-            now_ms=lambda: self.simulation.clock.now_ms,
+            now_ms=lambda: clock.now_ms,
             random_bytes=lambda size: randomness.token_bytes(stream, size),
             profile="d1",
             # The documented limit of D1 is smaller than the local one.
@@ -200,7 +202,7 @@ class World:
 
         async def answer(request: Request) -> Response:
             response = given(request)
-            return checked_answer(await response if inspect.isawaitable(response) else response)
+            return checked_answer(await response if is_awaitable(response) else response)
 
         return answer
 

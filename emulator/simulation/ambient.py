@@ -22,6 +22,7 @@ import threading
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.errors import ConfigurationError, SimulationEscape, WorldError
@@ -116,6 +117,8 @@ def ambient(clock: Clock, randomness: Randomness) -> Iterator[None]:
         _holder.clear()
 
 
+# The same doors are shut at each run; making the refusals would cost as much as the patches.
+@lru_cache(maxsize=100)
 def _refusal(real: Any, name: str, advice: str) -> Callable[..., Any]:
     def refuse(*args: Any, **options: Any) -> Any:
         if is_inside():

@@ -200,7 +200,9 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         """
         if self._closed:
             self._check_closed()
-        due_ms = max(due_ms, self.clock.now_ms)
+        now_ms = self.clock.now_ms
+        if due_ms < now_ms:
+            due_ms = now_ms
         tie = 0 if self._schedule.is_calm else self._schedule.tie_break()
         if lane is not None:
             last_ms, last_tie = self._lanes.get(lane, (0, 0))
@@ -212,8 +214,8 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         handle = kind(callback, args, owner_context, self, due_ms)
         if is_background:
             self._background_count += 1
-        self._insertions += 1
-        heappush(self._heap, (due_ms, (tie << 40) + self._insertions, handle))
+        self._insertions = order = self._insertions + 1
+        heappush(self._heap, (due_ms, (tie << 40) + order, handle))
         return handle
 
     def deliver_last(self, due_ms: int, callback: Callable[..., object]) -> Delivery:
@@ -532,7 +534,8 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
             context: The context it runs in; a copy of the present one if None.
             options: What this version of Python adds (`eager_start`).
         """
-        self._check_closed()
+        if self._closed:
+            self._check_closed()
         if name is None:
             self._task_count += 1
             name = f"Task-{self._task_count}"

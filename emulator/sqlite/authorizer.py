@@ -92,6 +92,18 @@ _NAMED_ACTIONS: Final = {
     apsw.SQLITE_DROP_TRIGGER: _BOTH,
 }
 
+_ROW_ACTIONS: Final = frozenset(
+    (
+        apsw.SQLITE_DELETE,
+        apsw.SQLITE_FUNCTION,
+        apsw.SQLITE_INSERT,
+        apsw.SQLITE_READ,
+        apsw.SQLITE_RECURSIVE,
+        apsw.SQLITE_SELECT,
+        apsw.SQLITE_UPDATE,
+    )
+)
+
 
 @final
 class Authorizer:
@@ -100,6 +112,8 @@ class Authorizer:
     Attributes:
         is_user: Whether the statement is a worker's own. Off, everything is allowed.
         touched_pragmas: Settings which user SQL has changed since they were last reset.
+        has_gone_beyond_rows: Whether user SQL ever did more than read and write rows and call
+            functions: a setting, a table, a look at the schema by a pragma.
         has_refused_transaction: Whether it was BEGIN, COMMIT, SAVEPOINT or their like that
             was refused: the platform has advice for these instead of SQLite's text.
     """
@@ -107,6 +121,7 @@ class Authorizer:
     def __init__(self) -> None:
         self.is_user = False
         self.touched_pragmas: dict[str, None] = {}
+        self.has_gone_beyond_rows = False
         self.has_refused_transaction = False
 
     def __call__(
@@ -130,6 +145,8 @@ class Authorizer:
         database: str | None,
         trigger: str | None,
     ) -> bool:
+        if action not in _ROW_ACTIONS:
+            self.has_gone_beyond_rows = True
         if trigger is not None and _is_reserved(trigger):
             return False
         if action == apsw.SQLITE_ALTER_TABLE:

@@ -7,30 +7,25 @@ Leaves to others: when a transaction begins and ends, and what the tables mean.
 
 from __future__ import annotations
 
-import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, final
 
 import apsw
 
-from emulator.sqlite.authorizer import Authorizer
-from emulator.sqlite.clock_vfs import CLOCK, VFS_NAME
+from emulator.sqlite.clock_vfs import CLOCK
+from emulator.sqlite.connections import MEMORY, OURS, give_back, take
 from emulator.sqlite.errors import SqlError, sql_error
-from emulator.sqlite.limits import VALUE_BYTES_MAX, Profile, apply_limits
+from emulator.sqlite.limits import VALUE_BYTES_MAX, Profile
 from emulator.sqlite.query import Query, Row, SqlValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Database"]
+    from emulator.sqlite.connections import Link
 
-#: Keeps our statements apart from a worker's in apsw's cache, whose key has the flags in
-#: it: a text that we have compiled with all permissions is never handed to a worker.
-_OURS: Final = apsw.SQLITE_PREPARE_PERSISTENT
+__all__ = ["Database", "image_of"]
 
 _PAGE_BYTES: Final = 4096
-
-INT64_MAX: Final = 2**63 - 1
-_LEADING_INTEGER: Final = re.compile(r"\s*[+-]?[0-9]{1,18}", re.ASCII)
 
 
 @final
@@ -50,19 +45,26 @@ class Database:
         *,
         now_ms: Callable[[], int],
         random_bytes: Callable[[int], bytes],
-        path: str = ":memory:",
+        path: str = MEMORY,
         profile: Profile = "durable_object",
         value_bytes_max: int | None = None,
     ) -> None:
         self._now_ms = now_ms
+        self._random_bytes = random_bytes
+        self._path = path
         self._value_bytes_max = value_bytes_max or VALUE_BYTES_MAX[profile]
-        self._authorizer = Authorizer()
-        self._connection = connection = apsw.Connection(path, vfs=VFS_NAME)
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
-        apply_limits(connection, self._value_bytes_max)
-        connection.authorizer = self._authorizer
-        _set_chance(connection, random_bytes, self._value_bytes_max)
-        self._cursor = connection.cursor()
+        self._image: bytes | None = None
+        #: None until it is needed: what begins with an image may get a used connection.
+        self._link: Link | None = None
+        self._is_closed = False
+
+    def _open(self) -> Link:
+        if self._is_closed:
+            message = "The database has been closed"
+            raise SqlError(message)
+        link = self._link = take(self._path, self._image, self._value_bytes_max)
+        link.random_bytes = self._random_bytes
+        return link
 
     # -- SQL of our own --------------------------------------------------------------------
 
@@ -79,9 +81,10 @@ class Database:
         Raises:
             SqlError: With the platform's text.
         """
+        link = self._link or self._open()
         CLOCK.now_ms = self._now_ms
         try:
-            return self._cursor.execute(sql, params, prepare_flags=_OURS).fetchall()
+            return link.cursor.execute(sql, params, prepare_flags=OURS).fetchall()
         except apsw.Error as error:
             raise sql_error(error) from None
 
@@ -93,15 +96,17 @@ class Database:
         Raises:
             SqlError: With the platform's text, at once or on the way.
         """
-        cursor = self._connection.cursor()
+        link = self._link or self._open()
+        cursor = link.connection.cursor()
+        link.open_query_count += 1
         CLOCK.now_ms = self._now_ms
         try:
-            cursor.execute(sql, params, prepare_flags=_OURS)
+            cursor.execute(sql, params, prepare_flags=OURS)
         except apsw.Error as error:
             raise sql_error(error) from None
-        return self._rows(cursor)
+        return self._rows(link, cursor)
 
-    def _rows(self, cursor: apsw.Cursor) -> Iterator[Row]:
+    def _rows(self, link: Link, cursor: apsw.Cursor) -> Iterator[Row]:
         while True:
             CLOCK.now_ms = self._now_ms
             try:
@@ -109,6 +114,7 @@ class Database:
             except apsw.Error as error:
                 raise sql_error(error) from None
             if row is None:
+                link.open_query_count -= 1
                 return
             yield row
 
@@ -127,23 +133,25 @@ class Database:
         Raises:
             SqlError: With the platform's text.
         """
+        link = self._link or self._open()
         try:
-            return Query(self._connection, self._authorizer, self._now_ms, sql, bindings)
+            return Query(link, self._now_ms, sql, bindings)
         finally:
-            if "foreign_keys" in self._authorizer.touched_pragmas:
+            if "foreign_keys" in link.authorizer.touched_pragmas:
                 # On the platform every statement runs in a transaction, where SQLite
                 # ignores this setting; here one may run outside.
-                self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
-                del self._authorizer.touched_pragmas["foreign_keys"]
+                link.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
+                del link.authorizer.touched_pragmas["foreign_keys"]
 
     def reset_pragmas(self) -> None:
         """Put back the settings which a worker's SQL changed.
 
         Cloudflare documents that they last for the current transaction.
         """
-        touched = self._authorizer.touched_pragmas
-        if not touched:
+        link = self._link
+        if link is None or not link.authorizer.touched_pragmas:
             return
+        touched = link.authorizer.touched_pragmas
         for name in touched:
             self.execute(f"PRAGMA {name}=off")
         touched.clear()
@@ -164,7 +172,7 @@ class Database:
 
     def rollback(self) -> None:
         """Undo the transaction; nothing happens if SQLite already has."""
-        if self._connection.in_transaction:
+        if self.in_transaction:
             self.execute("ROLLBACK")
 
     def savepoint(self, name: str) -> None:
@@ -182,23 +190,24 @@ class Database:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
-        return self._connection.in_transaction
+        return self._link is not None and self._link.connection.in_transaction
 
     def deferred_foreign_key_violations(self) -> bool:
         """Whether a commit would fail now because a foreign key points nowhere."""
-        return self._connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0] != 0
+        status = (self._link or self._open()).connection.status
+        return status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0] != 0
 
     # -- facts -----------------------------------------------------------------------------
 
     @property
     def total_changes(self) -> int:
         """Rows changed since the database was opened, also by triggers and foreign keys."""
-        return self._connection.total_changes()
+        return (self._link or self._open()).total_changes
 
     @property
     def last_insert_rowid(self) -> int:
         """The row id that the last insert gave; 0 before the first."""
-        return self._connection.last_insert_rowid()
+        return (self._link or self._open()).connection.last_insert_rowid()
 
     @property
     def database_size_bytes(self) -> int:
@@ -211,7 +220,9 @@ class Database:
 
     def serialize(self) -> bytes:
         """The whole database as bytes, for `deserialize`. No transaction may be open."""
-        return self._connection.serialize("main")
+        if self._link is None and self._image is not None:
+            return self._image
+        return (self._link or self._open()).connection.serialize("main")
 
     def deserialize(self, image: bytes) -> None:
         """Become what another database was. No transaction or query may be open.
@@ -219,55 +230,30 @@ class Database:
         Args:
             image: What `serialize` gave; empty bytes are an empty database.
         """
-        # Through a copy, because a database that SQLite itself deserialised stays on
-        # another storage layer, where an insert takes a third longer.
-        source = apsw.Connection(":memory:")
-        try:
-            if image:
-                source.deserialize("main", image)
-            # Older versions of apsw copy only over a connection without cursors.
-            self._cursor.close()
-            with self._connection.backup("main", source, "main") as backup:
-                backup.step()
-        finally:
-            source.close()
-            self._cursor = self._connection.cursor()
+        self._let_go()
+        self._image = image
 
     def close(self) -> None:
         """Close it; open queries are dropped. Closing twice is harmless."""
-        self._connection.close(force=True)
+        self._let_go()
+        self._is_closed = True
+
+    def _let_go(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            give_back(link)
 
     def __repr__(self) -> str:
-        return f"<Database {self._connection.filename or ':memory:'}>"
+        return f"<Database {self._path}>"
 
 
-def _set_chance(
-    connection: apsw.Connection, random_bytes: Callable[[int], bytes], size_max: int
-) -> None:
-    def random(*_: SqlValue) -> int:
-        return int.from_bytes(random_bytes(8), "big", signed=True)
-
-    def randomblob(*sizes: SqlValue) -> bytes:
-        size_bytes = max(_integer(sizes[0]), 1)
-        if size_bytes > size_max:
-            message = "string or blob too big: SQLITE_TOOBIG"
-            raise SqlError(message, code="SQLITE_TOOBIG")
-        return random_bytes(size_bytes)
-
-    # SQLite's own generator is one for the whole process.
-    flags = apsw.SQLITE_INNOCUOUS
-    connection.create_scalar_function("random", random, 0, flags=flags)
-    connection.create_scalar_function("randomblob", randomblob, 1, flags=flags)
-
-
-def _integer(value: SqlValue) -> int:
-    """What `sqlite3_value_int64` makes of a value: the number at its start, else 0."""
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        return int(min(max(value, -INT64_MAX), INT64_MAX)) if value == value else 0
-    if value is None:
-        return 0
-    text = value if isinstance(value, str) else value.decode("latin-1")
-    digits = _LEADING_INTEGER.match(text)
-    return int(digits.group()) if digits else 0
+@lru_cache(maxsize=16)
+def image_of(*statements: str) -> bytes:
+    """The image of an empty database on which these statements of our own have run."""
+    scratch = Database(now_ms=lambda: 0, random_bytes=bytes)
+    try:
+        for statement in statements:
+            scratch.execute(statement)
+        return scratch.serialize()
+    finally:
+        scratch.close()

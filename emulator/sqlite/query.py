@@ -8,6 +8,7 @@ workerd does. Leaves to others: transactions, and what becomes of the values.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 import apsw
@@ -26,7 +27,7 @@ from emulator.sqlite.text import is_blank, split_statements, well_formed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from emulator.sqlite.authorizer import Authorizer
+    from emulator.sqlite.connections import Link
 
 __all__ = ["Query", "Row", "SqlValue"]
 
@@ -41,8 +42,7 @@ class Query:
     """Runs when made, up to its first row.
 
     Args:
-        connection: Where.
-        authorizer: Told that what runs now is a worker's.
+        link: Where.
         now_ms: The clock of the database.
         sql: One or more statements.
         bindings: Values for the parameters of the last statement, by position.
@@ -57,31 +57,29 @@ class Query:
 
     def __init__(
         self,
-        connection: apsw.Connection,
-        authorizer: Authorizer,
+        link: Link,
         now_ms: Callable[[], int],
         sql: str,
         bindings: Sequence[SqlValue],
     ) -> None:
         self.columns: tuple[str, ...] = ()
         self.is_readonly = True
-        self._authorizer = authorizer
+        self._link = link
+        self._authorizer = link.authorizer
         self._now_ms = now_ms
-        self._cursor = cursor = connection.cursor()
+        self._cursor = cursor = link.connection.cursor()
+        self._is_closed = False
+        link.open_query_count += 1
         cursor.exec_trace = self._started
         self._ahead: Row | None = None
-        sql = well_formed(sql)
-        if len(sql) > SQL_BYTES_MAX // 4 and len(sql.encode()) > SQL_BYTES_MAX:
-            message = "statement too long: SQLITE_TOOBIG"
-            raise SqlError(message, code="SQLITE_TOOBIG")
-        # SQLite stops reading at a NUL, so that what is behind it holds no statement.
-        code, nul, _ = sql.partition("\0")
-        pieces = list(split_statements(code))
-        if nul:
-            pieces.append("")
-        for piece in pieces[:-1]:
-            self._execute(piece, None)
-        self._execute(pieces[-1], bindings)
+        try:
+            pieces = _pieces(sql)
+            for piece in pieces[:-1]:
+                self._execute(piece, None)
+            self._execute(pieces[-1], bindings)
+        except BaseException:
+            self.close()
+            raise
 
     def _started(self, cursor: apsw.Cursor, _sql: str, _bindings: Any) -> bool:
         # Called before the first step: afterwards apsw no longer tells the columns of a
@@ -162,5 +160,24 @@ class Query:
 
     def close(self) -> None:
         """Let go of the statement; rows that are left are not read."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._ahead = None
         self._cursor.close(force=True)
+        self._link.open_query_count -= 1
+
+
+@lru_cache(maxsize=128)
+def _pieces(sql: str) -> tuple[str, ...]:
+    """The statements of a text, with what the platform refuses before SQLite is asked."""
+    sql = well_formed(sql)
+    if len(sql) > SQL_BYTES_MAX // 4 and len(sql.encode()) > SQL_BYTES_MAX:
+        message = "statement too long: SQLITE_TOOBIG"
+        raise SqlError(message, code="SQLITE_TOOBIG")
+    # SQLite stops reading at a NUL, so that what is behind it holds no statement.
+    code, nul, _ = sql.partition("\0")
+    pieces = list(split_statements(code))
+    if nul:
+        pieces.append("")
+    return tuple(pieces)

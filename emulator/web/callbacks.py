@@ -7,10 +7,10 @@ promise that nobody awaits makes no noise. Leaves to others: what is called, and
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from emulator.errors import JsException, js_error
+from emulator.simulation.awaitables import is_awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -110,7 +110,7 @@ def call_user(context: Context, function: Callable[..., Any], *args: Any) -> Any
     # a callback may well cause the next one.
     scope = context.copy()
     result = scope.run(function, *args)
-    if isinstance(result, asyncio.Future) or not inspect.isawaitable(result):
+    if isinstance(result, asyncio.Future) or not is_awaitable(result):
         return result
     loop = asyncio.get_running_loop()
     return loop.create_task(_settle(result), context=scope)

@@ -7,6 +7,7 @@ as workerd checks. Leaves to others: bodies (body), who answers.
 from __future__ import annotations
 
 import posixpath
+import re
 from http import HTTPMethod
 from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -28,11 +29,20 @@ _METHODS: Final = (
     *("QUERY", "BAN", "CONNECT"),
 )
 _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+# Most URLs are in their normal form already, which costs a tenth of taking one apart. A dot
+# after a slash may be a dot segment, and an upper-case host is not normal.
+_NORMAL: Final = re.compile(
+    r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*/"
+    r"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*/)*(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*)?"
+    r"(?:\?[A-Za-z0-9._~=&%+/:,-]+)?"
+)
 _SAFE: Final = "%!$&'()*+,;=:@/~-._[]|^`{}\\"
 
 
 def _parsed(url: str) -> str:
     """The URL in its normal form (WHATWG URL, as far as requests need it)."""
+    if _NORMAL.fullmatch(url) is not None:
+        return url
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port

@@ -7,6 +7,7 @@ as workerd checks. Leaves to others: bodies (body), how it travels.
 from __future__ import annotations
 
 import json as json_text
+import re
 from http import HTTPStatus
 from typing import Any, Final, final
 
@@ -16,6 +17,7 @@ from emulator.web.headers import Headers
 
 __all__ = ["Response", "checked_answer"]
 
+_NO_STATUS_TEXT: Final = re.compile(r"[^\t -\x7e\x80-\xff]")
 _NULL_BODY: Final = (101, 204, 205, 304)
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 # What workerd's HTTP library says for a status it has no phrase for.
@@ -74,7 +76,7 @@ class Response(Body):
             return
         self.status = 200 if status is None else int(status)
         self._check_status(web_socket)
-        if any(not (" " <= c <= "\xff" or c == "\t") or c == "\x7f" for c in status_text):
+        if status_text and _NO_STATUS_TEXT.search(status_text) is not None:
             raise js_error("TypeError", "Invalid statusText")
         self.status_text = status_text or _phrase(self.status)
         self._status_text_given = status_text

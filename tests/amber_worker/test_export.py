@@ -419,11 +419,16 @@ def test_a_stored_value_does_not_grow_with_the_export(amber: Any) -> None:
     amber.run(test)
 
 
-def test_names_and_keys_of_any_length_meet_no_limit(amber: Any, seeded_file: Any) -> None:
+@pytest.mark.parametrize("letter", ["ü", "\x01", "😀"])
+def test_names_and_keys_of_any_length_meet_no_limit(
+    amber: Any, seeded_file: Any, letter: str
+) -> None:
     async def test(mf: Any) -> None:
+        # The first letter makes JavaScript keep every character in two bytes.
+        text, tail = f"日{letter * 50_000}", letter * (1_000 // len(letter.encode()))
         files = [
-            seeded_file(f"{number:03d}", b"x", "ü" * 50_000 + ".txt", category="k" * 50_000)
-            for number in range(120)
+            seeded_file(f"{n:03d}", b"x", f"{text}.txt", category=text, key=f"{n:03d}{tail}")
+            for n in range(120)
         ]
         await amber.seed(mf, files)
         archive = await amber.export(mf)
@@ -433,6 +438,66 @@ def test_names_and_keys_of_any_length_meet_no_limit(amber: Any, seeded_file: Any
         )
 
     amber.run(test)
+
+
+def test_a_key_that_holds_a_nul_is_no_other_files_key(amber: Any) -> None:
+    async def test(mf: Any) -> None:
+        files = amber.files(2)
+        await amber.seed(mf, files)
+        await mf.get_d1_database("DB").exec(
+            "UPDATE storage_files SET r2_key = r2_key || char(0) || 'x' WHERE id = 'f00000';"
+            "UPDATE storage_files SET r2_key = 'u1/f00000' WHERE id = 'f00001'"
+        )
+        archive = await amber.export(mf)
+        assert archive.files == {"blog/posts/00001.bin": files[0].content}
+        (missing,) = archive.manifest["missing"]
+        assert missing == {
+            "r2_key": "u1/f00000\0x", "filename": "00000.bin", "reason": "not found",
+        }  # fmt: skip
+
+    amber.run(test)
+
+
+def test_a_declared_size_decides_nothing_about_the_parts(amber: Any) -> None:
+    # Parts for an archive of petabytes would never be full, and memory would be.
+    async def test(mf: Any) -> None:
+        import random
+
+        files = amber.files(4, size=10)
+        for number, file in enumerate(files):
+            file.content = random.Random(number).randbytes(3 * 1024 * 1024)
+        files[0].declared_size = 2**52
+        await amber.seed(mf, files)
+        amber.check(await amber.export(mf), files)
+        assert len(mf.trace.of_kind("r2.uploadPart")) == 3
+
+    amber.run(test)
+
+
+def test_a_free_name_is_found_in_a_few_tries(
+    amber: Any, seeded_file: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Names that differ only where a number cuts them share their numbers.
+    from amber_worker import archive_step
+
+    tries = 0
+    numbered = archive_step.numbered
+
+    def counted(path: str, number: int) -> str:
+        nonlocal tries
+        tries += 1
+        return numbered(path, number)
+
+    monkeypatch.setattr(archive_step, "numbered", counted)
+
+    async def test(mf: Any) -> None:
+        names = [f"{'z' * 246}{n // 2:04d}.txt" for n in range(200)]
+        await amber.seed(mf, [seeded_file(f"{n}", b"x", name) for n, name in enumerate(names)])
+        archive = await amber.export(mf)
+        assert len(archive.files) == 200
+
+    amber.run(test)
+    assert tries == 100
 
 
 def test_starting_twice_is_starting_once(amber: Any) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 from emulator import faults
 from emulator.errors import JsException
 from emulator.simulation.rules import Operation, Verdict
+
+if TYPE_CHECKING:
+    import pytest
 
 COUNT = 12
 
@@ -129,6 +133,59 @@ def test_a_crash_before_or_after_any_operation_ends_in_a_right_archive(
     tell(f"{worlds} crashes in an export of {COUNT} files, one world each")
     # Twelve heads, twelve gets with a chunk of body each, and all that is around them.
     assert worlds > 2 * 3 * COUNT
+
+
+class SlowStorage:
+    """Storage after whose every write a turn ends, as at any wait of Python on Cloudflare."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._storage, name)
+
+        def call(*arguments: Any) -> Any:
+            # It acts when it is called, not when it is awaited.
+            answer = method(*arguments)
+
+            async def wait() -> Any:
+                value = await answer
+                if name not in ("get", "getAlarm"):
+                    await asyncio.sleep(0.001)
+                return value
+
+            return wait()
+
+        return call
+
+
+def test_a_step_is_one_write_unit_even_where_every_wait_ends_a_turn(
+    amber: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A name that is kept without its file would give that file another one.
+    from amber_worker.export_job import ExportJob
+
+    begin = ExportJob.__init__
+
+    def begin_slowly(job: Any, ctx: Any, env: Any) -> None:
+        begin(job, ctx, env)
+        job._storage = SlowStorage(ctx.storage)
+        job._store = type(job._store)(job._storage)
+
+    monkeypatch.setattr(ExportJob, "__init__", begin_slowly)
+    files = amber.files(4)
+    flushes = sum(op.name == "storage.flush" for op in operations_of(amber, files))
+    assert flushes > 4
+    for nth in range(1, flushes + 1):
+        for when in ("before", "after"):
+
+            async def test(mf: Any) -> None:
+                await amber.seed(mf, files)
+                row = await wait_until_over(amber, mf, await post_until_accepted(amber, mf))
+                amber.check(await amber.download(mf, row), files)
+
+            rule = faults.crash(when, operation="storage.flush", nth=nth)
+            amber.run(test, faults=[rule])
 
 
 def test_a_crash_in_a_step_of_several_alarms_neither_repeats_nor_loses_a_file(

@@ -94,6 +94,107 @@ def test_an_export_that_always_fails_ends_as_failed_and_leaves_nothing(
     amber.run(test, faults=[rule])
 
 
+async def assert_nothing_is_left(mf: Any, export_id: str) -> None:
+    from emulator.testing import run_in_durable_object
+
+    assert await objects_below(mf, "exports/") == []
+    jobs = mf.get_durable_object_namespace("EXPORT_JOBS")
+    stub = jobs.get(jobs.idFromName(export_id))
+
+    async def left(job: Any, state: Any) -> Any:
+        return len(await state.storage.list()), await state.storage.getAlarm()
+
+    assert await run_in_durable_object(stub, left) == (0, None)
+
+
+def test_a_success_whose_answer_was_lost_is_not_taken_back_by_the_failure_behind_it(
+    amber: Any,
+) -> None:
+    # D1 takes the first message and loses its answer, then refuses all others for a while.
+    async def test(mf: Any) -> None:
+        files = amber.files(3)
+        await amber.seed(mf, files)
+        amber.check(await amber.export(mf), files)
+        assert len(mf.trace.of_kind("alarm")) >= ATTEMPTS
+
+    completed = "UPDATE storage_exports SET status = 'completed'*"
+    rules = [
+        faults.error(operation="d1.run", key=completed, nth=1, when="after"),
+        faults.error(operation="d1.run", key=completed, nth=range(2, ATTEMPTS + 1)),
+    ]
+    amber.run(test, faults=rules)
+
+
+def test_a_failure_is_told_although_its_parts_cannot_be_removed_yet(amber: Any) -> None:
+    async def test(mf: Any) -> None:
+        await amber.seed(mf, amber.files(3))
+        posted = await amber.post(mf)
+        await mf.advance(200_000)
+        row = await amber.status(mf, posted.json()["export_id"])
+        assert row["status"] == "failed"
+        await mf.run_until_idle()
+        assert len(mf.trace.of_kind("r2.abort")) == 6
+        await assert_nothing_is_left(mf, row["id"])
+
+    refused = faults.error(operation="r2.abort", nth=range(1, 6))
+    amber.run(test, faults=[faults.error(operation="r2.complete"), refused])
+
+
+@pytest.mark.parametrize("operation", ["r2.head", "r2.get", "r2.body"])
+def test_a_step_that_hangs_fails_before_the_platform_ends_it_for_good(
+    amber: Any, operation: str
+) -> None:
+    async def test(mf: Any) -> None:
+        await amber.seed(mf, amber.files(3))
+        row = await amber.finished(mf)
+        assert row["status"] == "failed"
+        assert row["error_message"] == "TimeoutError: a step took longer than 13 minutes"
+        assert mf.trace.of_kind("reset") == []
+        await assert_nothing_is_left(mf, row["id"])
+
+    amber.run(test, faults=[faults.latency(3_600_000, operation=operation, key="u1/*")])
+
+
+def test_a_chunk_whose_lookups_are_slow_ends_early(amber: Any) -> None:
+    async def test(mf: Any) -> None:
+        files = amber.files(25)
+        await amber.seed(mf, files)
+        amber.check(await amber.export(mf), files)
+        lines = [log.message for log in mf.logs if ": chunk " in log.message]
+        assert [line.split(" with ")[1].split(" files")[0] for line in lines] == [
+            "10", "10", "5",
+        ]  # fmt: skip
+
+    amber.run(test, faults=[faults.latency(400_000, operation="r2.head", key="u1/*")])
+
+
+def test_what_was_deflated_in_vain_counts_for_the_end_of_a_step(
+    amber: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each file breaks at the last of its five pieces, four times: one alarm deflates no
+    # second one.
+    monkeypatch.setattr("amber_worker.allowance.STEP_BYTES_MAX", 1_000_000)
+
+    async def test(mf: Any) -> None:
+        await amber.seed(mf, amber.files(5, size=300_000))
+        archive = await amber.export(mf)
+        assert len(archive.manifest["missing"]) == 5
+        assert len(mf.trace.of_kind("alarm")) == 5
+
+    amber.run(test, faults=[faults.error(operation="r2.body", nth=range(5, 101, 5))])
+
+
+def test_an_error_of_python_is_told_by_its_class(amber: Any) -> None:
+    async def test(mf: Any) -> None:
+        await amber.seed(mf, amber.files(1))
+        await mf.get_d1_database("DB").exec("UPDATE storage_files SET filename = x'41'")
+        row = await amber.finished(mf)
+        assert row["status"] == "failed"
+        assert row["error_message"].startswith("AttributeError: ")
+
+    amber.run(test)
+
+
 def test_the_upload_of_a_failed_export_is_aborted(amber: Any) -> None:
     async def test(mf: Any) -> None:
         from emulator.errors import JsException

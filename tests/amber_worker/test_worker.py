@@ -35,6 +35,11 @@ def test_a_post_in_readmes_dialect_answers_when_the_export_has_started(amber: An
 @pytest.mark.parametrize(
     ("body", "text"),
     [
+        (b"[" * 100_000, "The body must be JSON"),
+        (
+            b'{"type": "full", "filters": {"%s": "x"}}' % (b"k" * 10_000),
+            "Field filters must be at most 10000 characters of JSON",
+        ),
         (b"{}", "Export type is required"),
         (b'{"type": ""}', "Export type is required"),
         (b'{"type": "all"}', "Field type must be one of full, blog, ivy, category"),
@@ -116,7 +121,10 @@ def test_a_start_that_is_lost_on_the_way_is_tried_again(amber: Any, when: Any) -
     amber.run(test, faults=[faults.error(operation="object.rpc", nth=1, when=when)])
 
 
-@pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic x"}, {"Cookie": "a=b"}])
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Basic x"}, {"Cookie": "a=b"}, {"Cookie": "xsession=u1; session="}],
+)
 @pytest.mark.parametrize(
     ("method", "path"),
     [("POST", "/export"), ("GET", "/export/x"), ("GET", "/download-export/x"), ("GET", "/?")],
@@ -156,6 +164,21 @@ def test_whatever_else_auth_says_means_nobody(amber: Any, answer: str, status: i
 
     async def test(mf: Any) -> None:
         assert (await amber.post(mf)).status_code == 401
+
+    amber.run(test, service_bindings={"AUTH": auth})
+
+
+@pytest.mark.parametrize("tier", ['"oak"', '"gold"', "5", "null", '["oak"]', "{}"])
+def test_a_tier_that_is_none_is_the_usual_one(amber: Any, tier: str) -> None:
+    async def auth(request: Any) -> Any:
+        from workers import Response
+
+        return Response(f'{{"valid": true, "user": {{"id": "u1", "tier": {tier}}}}}')
+
+    async def test(mf: Any) -> None:
+        assert (await amber.post(mf)).status_code == 202
+        row = await mf.get_d1_database("DB").prepare("SELECT * FROM user_storage").first()
+        assert row.tier_gb == (20 if tier == '"oak"' else 1)
 
     amber.run(test, service_bindings={"AUTH": auth})
 
@@ -280,6 +303,30 @@ def test_the_download_has_its_type_name_and_length(amber: Any) -> None:
                 f'attachment; filename="grove-export-{name}"'
             )
             assert int(answer.headers["content-length"]) == len(answer.content)
+
+    amber.run(test)
+
+
+@pytest.mark.parametrize("user", ["a?b", "a#b", "a%2Fb", "a%b", "a\\b", "a b", "a@b.c", "日本"])
+def test_the_link_leads_to_the_archive_whatever_the_users_id_holds(
+    amber: Any, user: str
+) -> None:
+    async def test(mf: Any) -> None:
+        headers = {"Authorization": f"Bearer {user}".encode()}
+
+        async def ask(path: str, method: str = "GET", **options: Any) -> Any:
+            url = f"http://localhost{path}"
+            return await mf.dispatch_fetch(url, method=method, headers=headers, **options)
+
+        posted = await ask("/api/storage/export", "POST", json={"type": "full"})
+        await mf.run_until_idle()
+        path = f"/api/storage/export/{posted.json()['export_id']}"
+        row = (await ask(path)).json()
+        link = (await ask(f"{path}/download")).json()["download_url"]
+        answer = await ask(link)
+        assert (answer.status_code, len(answer.content)) == (200, row["size_bytes"])
+        # An ordinary id stands in the link as it is.
+        assert (row["r2_key"] in link) == (user == "a@b.c")
 
     amber.run(test)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import emulator  # noqa: F401  # Makes Cloudflare's names importable.
-from amber_worker.zip_names import entry_path, fingerprint, numbered
+from amber_worker.zip_names import entry_path, family, fingerprint, numbered
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,16 @@ def test_a_number_fits_into_the_longest_name() -> None:
     *_, name = numbered(path, 1_234_567).split("/")
     assert len(name.encode()) <= 255
     assert name.endswith(" (1234567).jpeg")
+
+
+@given(st.integers(230, 255), st.text("zé", max_size=12), st.text("zé", max_size=12))
+def test_paths_whose_numbered_forms_are_one_are_of_one_family(
+    length: int, end: str, other_end: str
+) -> None:
+    one = entry_path("p", "c", f"{'z' * length}{end}.txt")
+    other = entry_path("p", "c", f"{'z' * length}{other_end}.txt")
+    assert (numbered(one, 2) == numbered(other, 2)) == (family(one) == family(other))
+    assert fingerprint(family(one)) != fingerprint(one)
 
 
 @pytest.mark.parametrize(

@@ -118,12 +118,18 @@ async def _with_a_bucket_in_use(mf: emulator.Miniflare) -> None:
     await mf.get_r2_bucket("BUCKET").put("k", b"x")
 
 
-@pytest.mark.parametrize("use", [_used, _with_a_sleeping_object, _with_a_bucket_in_use])
+async def _with_a_database_in_use(mf: emulator.Miniflare) -> None:
+    await mf.get_d1_database("DB").prepare("SELECT datetime('now')").first()
+
+
+@pytest.mark.parametrize(
+    "use", [_used, _with_a_sleeping_object, _with_a_bucket_in_use, _with_a_database_in_use]
+)
 def test_nothing_of_a_world_is_kept_after_its_simulation(
     use: Callable[[emulator.Miniflare], Awaitable[None]],
 ) -> None:
     async def main() -> weakref.ref[Any]:
-        async with miniflare(r2_buckets=["BUCKET"]) as mf:
+        async with miniflare(r2_buckets=["BUCKET"], d1_databases=["DB"]) as mf:
             await use(mf)
             return weakref.ref(mf.world)
 

@@ -6,9 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emulator.web.headers import Headers
-from emulator.web.request import Request
+from emulator.web.request import _NORMAL, Request
 from emulator.web.response import Response
 from emulator.web.streams import ReadableStream
 
@@ -135,3 +137,9 @@ def test_bytes_and_text_have_a_known_length() -> None:
     body = Response("héy").body
     assert body is not None
     assert body.known_length == 4
+
+
+@given(st.from_regex(_NORMAL, fullmatch=True))
+def test_a_url_in_its_normal_form_is_left_as_it_is(url):
+    # An empty fragment is dropped, and sends the URL the long way.
+    assert Request(url).url == url == Request(url + "#").url

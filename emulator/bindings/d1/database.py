@@ -54,6 +54,7 @@ class D1Database:
         is_local: bool = False,
     ) -> None:
         self._database = database
+        self._is_local = is_local
         found(database, is_local=is_local)
         self._line = Line(Engine(database, is_local=is_local), binding_name, outside)
         self._primary = D1DatabaseSession(self._line, FIRST_PRIMARY, keeps_bookmark=False)
@@ -154,7 +155,7 @@ class D1Database:
 
     def clear(self) -> None:
         """Drop every table."""
-        self._database.deserialize(b"")
+        found(self._database, is_local=self._is_local)
         self._line.engine.forget()
 
     @property

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from emulator.errors import ConfigurationError
-from emulator.sqlite.database import Database
+from emulator.sqlite.database import Database, image_of
 from emulator.sqlite.errors import SqlError
 from emulator.sqlite.text import is_blank, split_statements
 
@@ -85,13 +85,13 @@ def migrations_in(folder: Path) -> list[Script]:
 
 
 def found(database: Database, *, is_local: bool) -> None:
-    """Make an empty SQLite database what a new D1 database is.
+    """Make an SQLite database what a new D1 database is, whatever it was.
 
     Args:
         database: Where.
         is_local: As local workerd has it, not the platform.
     """
-    database.execute(_OWN_TABLE_LOCALLY if is_local else _OWN_TABLE)
+    database.deserialize(image_of(_OWN_TABLE_LOCALLY if is_local else _OWN_TABLE))
 
 
 def apply_scripts(database: Database, scripts: Sequence[Script], now_ms: int) -> None:

@@ -15,7 +15,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, final
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.s3.models import FakeBucket, FakeKey, S3Backend, s3_backends
+from moto.s3.models import (
+    FakeAcl,
+    FakeBucket,
+    FakeGrant,
+    FakeGrantee,
+    FakeKey,
+    S3Backend,
+    s3_backends,
+)
 
 from emulator.bindings.r2.spool import Blob
 
@@ -109,6 +117,24 @@ def stored_key(record: ObjectRecord, bucket_name: str) -> StoredKey:
     return key
 
 
+def _bucket(name: str) -> FakeBucket:
+    bucket: FakeBucket = _BUCKET(name=name, account_id=DEFAULT_ACCOUNT_ID, region_name=_REGION)
+    return bucket
+
+
+def _untracked_bucket(name: str) -> FakeBucket:
+    """A bucket that is gone with its world: moto keeps each model it makes for ever."""
+    lists: list[list[Any]] = [
+        getattr(model, "instances_tracked", [])
+        for model in (FakeBucket, FakeAcl, FakeGrant, FakeGrantee)
+    ]
+    lengths = [len(tracked) for tracked in lists]
+    bucket = _bucket(name)
+    for tracked, length in zip(lists, lengths, strict=True):
+        del tracked[length:]
+    return bucket
+
+
 _S3_HEADERS: Final = (
     ("contentLanguage", "Content-Language"),
     ("contentDisposition", "Content-Disposition"),
@@ -177,9 +203,8 @@ class MotoBackend:
         bucket = buckets.get(bucket_name)
         if bucket is None:
             with self._registry():
-                bucket = buckets[bucket_name] = _BUCKET(
-                    name=bucket_name, account_id=DEFAULT_ACCOUNT_ID, region_name=_REGION
-                )
+                make = _bucket if self.is_shared else _untracked_bucket
+                bucket = buckets[bucket_name] = make(bucket_name)
         keys: dict[str, list[Any]] = bucket.keys
         return keys
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import re
@@ -210,6 +212,9 @@ def test_a_file_that_cannot_be_read_is_named(
         (["--missing", "many"], "whole number"),
         (["--user", "a/b"], "--user must be"),
         (["--user", ""], "--user must be"),
+        (["--user", ".."], "--user must be"),
+        (["--user", " u1"], "--user must be"),
+        (["--user", "ü" * 129], "--user must be"),
         (["--type", "all"], "invalid choice"),
         (["--nonsense"], "unrecognized"),
     ],
@@ -225,8 +230,66 @@ def test_options_that_cannot_be_meant_are_exit_2(
 def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
     tmp_path: Path, capsys: Any
 ) -> None:
-    for out in (tmp_path / "no" / "folder.zip", tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for out in (tmp_path / "no" / "folder.zip", tmp_path, pipe, tmp_path / ("x" * 300)):
         assert "cannot write" in refused(["export", str(GARDEN), "--out", str(out)], capsys)
+
+
+def test_an_empty_path_is_not_the_current_folder(tmp_path: Path, capsys: Any) -> None:
+    assert "must not be empty" in refused(["export", "", "--out", "x.zip"], capsys)
+    assert "must not be empty" in refused(["export", str(GARDEN), "--out", ""], capsys)
+
+
+def test_the_archive_goes_where_a_link_leads_and_the_link_stays(tmp_path: Path) -> None:
+    link, target = tmp_path / "link.zip", tmp_path / "there" / "target.zip"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    assert run_command(["export", str(GARDEN), "--out", str(link)]) == 0
+    assert link.is_symlink()
+    assert "README.txt" in contents_of(target)
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("user", ["ü", "日本", "a?b#c%2F", "a b", "u" * 256])
+def test_a_user_may_have_a_name_of_any_script(tmp_path: Path, user: str) -> None:
+    folder = make(tmp_path / "in", {"blog/a/x.txt": b"x"})
+    out = tmp_path / ("o" * 251 + ".zip")
+    assert run_command(["export", str(folder), "--out", str(out), "--user", user]) == 0
+    assert contents_of(out)["blog/a/x.txt"] == b"x"
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FullDisk(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    real = Path.open
+
+    def open_full(path: Path, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        opened = real(path, mode, *rest, **options)
+        if path.parent != tmp_path or mode != "wb":
+            return opened
+        opened.close()
+        return FullDisk()
+
+    monkeypatch.setattr(Path, "open", open_full)
+    out = tmp_path / "out.zip"
+    assert "No space left" in refused(["export", str(GARDEN), "--out", str(out)], capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_command_no_terminal(tmp_path: Path, capsys: Any) -> None:
+    folder = make(tmp_path / "in", {"blog/a/\x1b[31mred": b"x"})
+    (folder / "\x1b[2Jlink").symlink_to("nowhere")
+    out = tmp_path / "out.zip"
+    assert run_command(["export", str(folder), "--out", str(out), "--missing", "1"]) == 0
+    told = "".join(capsys.readouterr())
+    assert "\x1b" not in told
+    assert "\\x1b[31mred: not found" in told
+    assert "skipped \\x1b[2Jlink" in told
 
 
 def test_links_and_sockets_are_skipped_with_a_warning_that_names_them(
@@ -312,7 +375,7 @@ def test_ctrl_c_leaves_nothing_behind_and_is_exit_130(
     monkeypatch.setattr(Report, moment, interrupt)
     out = tmp_path / "out.zip"
     assert run_command(["export", str(GARDEN), "--out", str(out)]) == 130
-    assert capsys.readouterr().err == "amber: interrupted; nothing was written\n"
+    assert capsys.readouterr().err == "amber: interrupted\n"
     assert list(tmp_path.iterdir()) == []
 
 

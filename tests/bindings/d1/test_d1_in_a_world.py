@@ -7,6 +7,8 @@ import pytest
 import emulator
 from emulator import faults
 from emulator.errors import ConfigurationError, JsException
+from emulator.sqlite import connections
+from emulator.testing import reset
 
 WORKER = """
 from workers import Response, WorkerEntrypoint
@@ -53,6 +55,57 @@ def test_each_world_begins_with_its_schema_alone(worker):
         return seen
 
     assert emulator.run(main) == ["1", "1"]
+
+
+def test_a_world_tells_nothing_of_those_before_it(worker, tmp_path):
+    schema = """
+    CREATE TABLE users(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE);
+    CREATE TABLE visits(id INTEGER PRIMARY KEY, path TEXT, user REFERENCES users);
+    """
+    (tmp_path / "schema.sql").write_text(schema)
+    ask = "SELECT total_changes() AS a, changes() AS b, last_insert_rowid() AS c"
+
+    async def main():
+        async with emulator.Miniflare(**worker) as mf:
+            db = mf.get_d1_database("DB")
+            # With whole `meta`: changes, last_row_id, changed_db, size_after.
+            told = [await db.prepare(ask).all(), await db.prepare("SELECT * FROM users").all()]
+            for path in ("/a", "/b"):
+                told += await db.batch(
+                    [
+                        db.prepare("INSERT INTO users(name) VALUES(?) RETURNING id").bind(path),
+                        db.prepare("INSERT INTO visits(path, user) VALUES(?, 1)").bind(path),
+                    ]
+                )
+            try:
+                await db.prepare("INSERT INTO users(name) VALUES('/c'), ('/a')").run()
+            except JsException as error:
+                told.append(error.message)
+            session = db.withSession()
+            told.append(await session.prepare(ask).all())
+            return [*told, session.getBookmark()]
+
+    while connections._idle:
+        connections._idle.pop().close()
+    first = emulator.run(main)
+    [link] = connections._idle
+
+    assert [emulator.run(main) for _ in range(3)] == [first] * 3
+    assert connections._idle == [link], "the connection was not used again"
+
+
+def test_deleting_all_data_makes_a_new_database_of_it(worker):
+    async def main():
+        async with emulator.Miniflare(**worker) as mf:
+            db = mf.get_d1_database("DB")
+            first = await db.prepare("INSERT INTO visits(path) VALUES('/') RETURNING id").run()
+            await reset(mf)
+            again = await db.prepare("INSERT INTO visits(path) VALUES('/') RETURNING id").run()
+            return first, again, await db.prepare("SELECT name FROM sqlite_schema").raw()
+
+    first, again, names = emulator.run(main)
+    assert again == first
+    assert names == [["_cf_KV"], ["visits"]]
 
 
 def test_a_fault_reaches_worker_code_as_the_platforms_error(worker):

@@ -114,6 +114,18 @@ def test_a_shared_bucket_is_empty_after_its_mock(in_world):
     in_world(body)
 
 
+def test_moto_keeps_nothing_of_a_world(in_world):
+    from moto.s3.models import FakeAcl, FakeBucket, FakeGrant, FakeGrantee, FakeKey
+
+    async def body(world, bucket):
+        await bucket.put("a", "x")
+
+    models = (FakeAcl, FakeBucket, FakeGrant, FakeGrantee, FakeKey)
+    before = [len(model.instances_tracked) for model in models]
+    in_world(body)
+    assert [len(model.instances_tracked) for model in models] == before
+
+
 def test_a_disposed_world_says_so(in_world):
     async def body(world, bucket):
         await bucket.put("a", b"x" * 200_000)
