@@ -15,7 +15,7 @@ number that paths of one family were given. All of it goes when the export ends.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, final
 
 from amber_worker.zip_stream import ZipEntry
@@ -176,7 +176,7 @@ class ExportStore:
 
     async def save(self, header: ExportHeader, pages: dict[str, Any] | None = None) -> None:
         """Write the header, and with it the pages that it counts."""
-        values = [*(pages or {}).items(), (_HEADER, _json(asdict(header)))]
+        values = [*(pages or {}).items(), (_HEADER, _json(header))]
         # All calls before the first wait: a turn of Python code on Cloudflare may end at any
         # wait, and what a turn has written is one unit.
         puts = [
@@ -308,6 +308,10 @@ def _page(kind: str, number: int) -> str:
     return f"{kind}:{number:06d}"
 
 
-def _json(value: Any) -> str:
-    # ASCII, so that a page takes a byte for a character, whatever a name is made of.
-    return json.dumps(value, separators=(",", ":"))
+def _facts(value: ExportHeader | ArchiveProgress) -> dict[str, Any]:
+    # `asdict` copies deeply, for which there is no need and a fiftieth of an export's time.
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+#: ASCII, so that a page has as many bytes as characters.
+_json = json.JSONEncoder(separators=(",", ":"), default=_facts).encode

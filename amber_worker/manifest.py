@@ -6,7 +6,7 @@ Leaves to others: writing them into the archive (export_job).
 
 from __future__ import annotations
 
-import json
+from json.encoder import encode_basestring as _text
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def create_manifest(
         created: ISO time of the export.
     """
     files = []
+    total_bytes = 0
     for item in written:
         file, entry = item.file, item.entry
         shown: dict[str, Any] = {
@@ -58,18 +59,37 @@ def create_manifest(
         }
         if file["size_bytes"] != entry.size_bytes:
             shown["declared_size"] = file["size_bytes"]
-        files.append(shown)
-    manifest = {
-        "version": MANIFEST_VERSION,
-        "created": created,
-        "files": files,
-        "missing": list(missing),
-        "summary": {
-            "totalFiles": len(files),
-            "totalSize": sum(file["size"] for file in files),
-        },
-    }
-    return json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
+        files.append(_object(shown, "    "))
+        total_bytes += entry.size_bytes
+    gone = [_object(file, "    ") for file in missing]
+    summary = _object({"totalFiles": len(files), "totalSize": total_bytes}, "  ")
+    facts = (
+        f'"version": {_text(MANIFEST_VERSION)}',
+        f'"created": {_text(created)}',
+        f'"files": {_array(files)}',
+        f'"missing": {_array(gone)}',
+        f'"summary": {summary}',
+    )
+    return "{\n  " + ",\n  ".join(facts) + "\n}\n"
+
+
+# Python's `json` indents at a fortieth of the speed at which it encodes, and a manifest may
+# have a hundred thousand files.
+
+
+def _object(facts: dict[str, Any], indent: str) -> str:
+    """An object whose values are texts and whole numbers, as `json.dumps(indent=2)` has it."""
+    lines = [
+        f"{indent}  {_text(name)}: {_text(value) if isinstance(value, str) else value}"
+        for name, value in facts.items()
+    ]
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
+def _array(items: list[str]) -> str:
+    if not items:
+        return "[]"
+    return "[\n    " + ",\n    ".join(items) + "\n  ]"
 
 
 def create_readme(*, file_count: int, missing_count: int, created: str) -> str:

@@ -290,7 +290,9 @@ def _info(path: str, date: tuple[int, ...], *, is_stored: bool) -> Any:
 def _date(modified: datetime | None) -> tuple[int, ...]:
     if modified is None:
         return _DATE_DEFAULT
-    return min(max(tuple(modified.timetuple()[:6]), _DATE_DEFAULT), _DATE_LAST)
+    when = modified
+    date = (when.year, when.month, when.day, when.hour, when.minute, when.second)
+    return min(max(date, _DATE_DEFAULT), _DATE_LAST)
 
 
 async def _read(reader: Any) -> bytes | None:

@@ -41,7 +41,13 @@ def test_the_manifest_has_the_contracts_fields() -> None:
         "missing": missing,
         "summary": {"totalFiles": 2, "totalSize": 7},
     }  # fmt: skip
-    assert text.startswith('{\n  "version": "1.0"')
+    assert text == json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
+
+
+def test_an_empty_manifest_is_the_same_json() -> None:
+    text = create_manifest([], [], created='"\n☘')
+    assert text == json.dumps(json.loads(text), ensure_ascii=False, indent=2) + "\n"
+    assert json.loads(text)["created"] == '"\n☘'
 
 
 def test_the_readme_tells_a_user_what_to_know() -> None:
