@@ -44,31 +44,39 @@ class ArchiveUpload:
         self._part_bytes = part_bytes
         #: Of the parts so far, in order.
         self.etags = etags
-        self._rest = bytearray(rest)
+        # Pieces, joined once a part: a growing buffer leaves holes in the heap as large as
+        # itself.
+        self._pieces = [rest] if rest else []
+        self._size_bytes = len(rest)
 
     @property
     def rest(self) -> bytes:
         """Bytes that have not filled a part yet."""
-        return bytes(self._rest)
+        return b"".join(self._pieces)
 
     async def write(self, piece: bytes) -> None:
         """Take one piece; it waits while a part that it fills is uploaded."""
-        self._rest += piece
-        while len(self._rest) >= self._part_bytes:
-            part = bytes(memoryview(self._rest)[: self._part_bytes])
-            await self._send(part)
-            del self._rest[: self._part_bytes]
+        while self._size_bytes + len(piece) >= self._part_bytes:
+            room = self._part_bytes - self._size_bytes
+            self._pieces.append(piece[:room])
+            piece = piece[room:]
+            await self._send()
+        if piece:
+            self._pieces.append(piece)
+            self._size_bytes += len(piece)
 
     async def flush(self) -> None:
         """Upload what is left as the last part; an upload has at least one."""
-        if self._rest or not self.etags:
-            await self._send(bytes(self._rest))
-            self._rest.clear()
+        if self._pieces or not self.etags:
+            await self._send()
 
-    async def _send(self, part: bytes) -> None:
+    async def _send(self) -> None:
+        part = self.rest
+        self._pieces.clear()
+        self._size_bytes = 0
         # The number comes from what is kept, so that an interrupted step replaces its parts.
         uploaded = await self._upload.uploadPart(len(self.etags) + 1, part)
         self.etags.append(uploaded.etag)
 
     def __repr__(self) -> str:
-        return f"<ArchiveUpload {len(self.etags)} parts, {len(self._rest)} bytes left>"
+        return f"<ArchiveUpload {len(self.etags)} parts, {self._size_bytes} bytes left>"

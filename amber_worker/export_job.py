@@ -156,11 +156,12 @@ class ExportJob(DurableObject):
             await self.handle_failure(error)
 
     async def _take_steps(self, header: ExportHeader) -> None:
+        was_ending = header.phase == Phase.COMPLETE
         if header.phase == Phase.CHUNKS and await self.process_chunk(header):
             return
         if header.phase == Phase.ARCHIVE and await self.finalize_export(header):
             return
-        await self._complete(header)
+        await self._complete(header, may_be_there=was_ending)
 
     async def state(self) -> ExportState | None:
         """README's state object, whole; None before the start and after the end."""
@@ -349,12 +350,17 @@ class ExportJob(DurableObject):
 
     # -- the two ends ----------------------------------------------------------------------
 
-    async def _complete(self, header: ExportHeader) -> None:
-        """Assemble the archive, tell D1, forget everything. May be run again at any point."""
+    async def _complete(self, header: ExportHeader, *, may_be_there: bool) -> None:
+        """Assemble the archive, tell D1, forget everything. May be run again at any point.
+
+        Args:
+            header: Its archive has all its parts.
+            may_be_there: An earlier alarm may have assembled it.
+        """
         archive = header.archive
         assert archive is not None
         bucket = self.env.R2_BUCKET
-        if await bucket.head(header.r2Key) is None:
+        if not may_be_there or await bucket.head(header.r2Key) is None:
             parts = [
                 {"partNumber": number, "etag": etag}
                 for number, etag in enumerate(archive.etags, start=1)

@@ -59,7 +59,7 @@ IDLE_DELIVERIES_MAX: Final = 5_000_000
 HORIZON_MS: Final = 100 * 365 * 86_400_000
 #: Deliveries between two collections of young garbage. Automatic collection is off during a
 #: run, since finalisers must not land at arbitrary steps.
-COLLECT_INTERVAL: Final = 50_000
+COLLECT_INTERVAL: Final = 10_000
 #: Every so many collections are of old garbage too, which costs 10 ms with moto loaded.
 FULL_COLLECT_INTERVAL: Final = 10
 #: Lanes remembered before those that lie in the past are forgotten.
