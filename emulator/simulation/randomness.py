@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import uuid
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +21,7 @@ from emulator.simulation.patches import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
 __all__ = ["Randomness", "Stream", "ambient_chance"]
 
@@ -85,12 +87,12 @@ def ambient_chance(randomness: Randomness, is_inside: Callable[[], bool]) -> Ite
 
     def urandom(size: int, /) -> bytes:
         if is_inside():
-            return randomness.token_bytes("ambient.urandom", size)
+            return randomness.token_bytes(f"ambient.urandom{_import_under_way()}", size)
         return real_urandom(size)
 
     def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
         if a is None and is_inside():
-            a = randomness.stream("ambient.seed").getrandbits(128)
+            a = randomness.stream(f"ambient.seed{_import_under_way()}").getrandbits(128)
         real_seed(self, a, version)
 
     def getnode() -> int:
@@ -113,3 +115,20 @@ def ambient_chance(randomness: Randomness, is_inside: Callable[[], bool]) -> Ite
     finally:
         patches.restore()
         random.setstate(state)
+
+
+def _import_under_way() -> str:
+    """`.<module>` if the code that runs is imported just now, else nothing.
+
+    A module that the process keeps is imported by the first run that needs it. What it draws
+    must not shift the luck of that run against the next one's.
+    """
+    module = ""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name != "_run_once":
+        if not module and frame.f_code.co_name == "<module>":
+            module = str(frame.f_globals.get("__name__", ""))
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return f".{module}"
+        frame = frame.f_back
+    return ""

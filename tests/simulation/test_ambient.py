@@ -9,6 +9,7 @@ import random
 import secrets
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -385,3 +386,21 @@ def test_an_hour_of_sleep_between_two_reads_is_an_hour():
         return datetime.now(UTC) - start
 
     assert run(main) == timedelta(hours=1)
+
+
+def test_what_a_module_draws_while_it_is_imported_shifts_nobodys_luck(tmp_path, monkeypatch):
+    # The first run of a process imports what the next ones find imported.
+    module = "import os, random, uuid\nDRAWN = os.urandom(8), uuid.uuid4(), random.Random()\n"
+    (tmp_path / "draws_at_import.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    async def main() -> tuple[bytes, str, float]:
+        import draws_at_import
+
+        assert draws_at_import.DRAWN
+        return os.urandom(8), str(uuid.uuid4()), random.Random().random()
+
+    assert "draws_at_import" not in sys.modules
+    first, second = run(main, seed=3), run(main, seed=3)
+    assert first == second
+    monkeypatch.delitem(sys.modules, "draws_at_import")
