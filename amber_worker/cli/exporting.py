@@ -183,10 +183,9 @@ async def _load(mf: Miniflare, plan: ExportPlan, watcher: Watcher) -> None:
         if len(statements) == BATCH_ROWS:
             await database.batch(statements)
             statements = []
-            watcher.loading(number + 1, total)
+        watcher.loading(number + 1, total)
     if statements:
         await database.batch(statements)
-    watcher.loading(total, total)
     # Spread over the list, so that a small number shows in more than one chunk.
     for index in range(plan.missing_count):
         await bucket.delete(plan.files[index * total // plan.missing_count].key(plan.user))

@@ -49,6 +49,7 @@ class Report:
         self._loading = self._bars.add_task("loading files", total=None)
         self._streaming = self._stream.add_task("writing the ZIP", total=None)
         self._drawn_bytes = 0
+        self._drawn_percent = -1
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +65,10 @@ class Report:
 
     def loading(self, done: int, total: int) -> None:
         """So many of the files are loaded."""
+        percent = done * 100 // total
+        if done != total and percent == self._drawn_percent:
+            return
+        self._drawn_percent = percent
         self._bars.start()
         self._bars.update(self._loading, completed=done, total=total, refresh=True)
         if done == total:
