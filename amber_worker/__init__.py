@@ -1,9 +1,9 @@
 """Amber worker: a faithful port of Amber's ExportJob and the HTTP API around it.
 
 Rooms: `worker` (routes), `auth`, `export_job` (the Durable Object), `export_state` (what it
-keeps), `file_rows` (which files), `allowance` (what one alarm may do), `archive_step` (what
-one alarm copies), `archive_upload` (parts), `zip_stream`, `zip_names`, `manifest`, `options`
-(what `emulator.Miniflare` needs) and `cli` (`amber export`).
+keeps), `export_row` (what D1 is told), `file_rows` (which files), `allowance` (what one alarm
+may do), `archive_step` (what one alarm copies), `archive_upload` (parts), `zip_stream`,
+`zip_names`, `manifest`, `options` (what `emulator.Miniflare` needs) and `cli` (`amber export`).
 
     async with emulator.Miniflare(**amber_worker.options()) as mf: ...
 

@@ -25,13 +25,14 @@ import json
 import logging
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from workers import DurableObject
 
 from amber_worker.allowance import Allowance, read
 from amber_worker.archive_step import ArchiveStep
 from amber_worker.archive_upload import ArchiveUpload, part_bytes_for
+from amber_worker.export_row import ExportRow
 from amber_worker.export_state import (
     ArchiveProgress,
     ExportHeader,
@@ -40,15 +41,11 @@ from amber_worker.export_state import (
     MissingFile,
     Phase,
     ProcessedFile,
-    WrittenFile,
     missing_file,
 )
 from amber_worker.file_rows import file_of, next_rows
 from amber_worker.manifest import create_manifest, create_readme
 from amber_worker.zip_stream import BrokenSource, ZipStreamer
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 __all__ = ["ExportJob"]
 
@@ -95,14 +92,7 @@ class ExportJob(DurableObject):
         Raises:
             Exception: If there is no such row ("Export {id} not found"); nothing changes.
         """
-        row = await (
-            self.env.DB.prepare(
-                "SELECT id, user_id, status, export_type, filter_params, r2_key"
-                " FROM storage_exports WHERE id = ?"
-            )
-            .bind(export_id)
-            .first()
-        )
+        row = await self._row(export_id).find()
         if row is None:
             message = f"Export {export_id} not found"
             raise Exception(message)
@@ -125,7 +115,7 @@ class ExportJob(DurableObject):
         )
         await self._store.save(header)
         await self._storage.setAlarm(_now_ms() + START_DELAY_MS)
-        await self._mark_processing(header)
+        await self._row(header.exportId).mark_processing()
 
     #: README's name for it.
     startExport = start_export
@@ -177,7 +167,7 @@ class ExportJob(DurableObject):
         """
         if header.currentOffset == 0:
             # The start may have been cut off before it told D1.
-            await self._mark_processing(header)
+            await self._row(header.exportId).mark_processing()
         rows, has_more = await next_rows(self.env.DB, header)
         processed: list[ProcessedFile] = []
         missing: list[MissingFile] = []
@@ -246,7 +236,7 @@ class ExportJob(DurableObject):
         )
         streamer = ZipStreamer(upload.write, position=archive.position)
         step = ArchiveStep(self.env.R2_BUCKET, self._store, streamer, self._allowance)
-        async for place, file in self._files_from(header, archive):
+        async for place, file in self._store.files_left(header):
             if not step.may_copy(file):
                 archive.chunk, archive.index = place
                 break
@@ -299,25 +289,12 @@ class ExportJob(DurableObject):
     def _resume(self, header: ExportHeader, archive: ArchiveProgress) -> Any:
         return self.env.R2_BUCKET.resumeMultipartUpload(header.r2Key, archive.uploadId)
 
-    async def _files_from(
-        self, header: ExportHeader, archive: ArchiveProgress
-    ) -> AsyncIterator[tuple[tuple[int, int], ProcessedFile]]:
-        """Files that are not copied yet, each with its chunk page and its place there."""
-        index = archive.index
-        for number in range(archive.chunk, header.chunkCount):
-            processed, _ = await self._store.chunk(number)
-            for place in range(index, len(processed)):
-                yield (number, place), processed[place]
-            index = 0
-
     async def _end_archive(
         self, header: ExportHeader, streamer: ZipStreamer, step: ArchiveStep
     ) -> None:
         """Write what tells the truth about the archive, and list it first."""
-        archive = header.archive
-        assert archive is not None
         created = datetime.fromisoformat(header.createdAt)
-        written, missing = await self._account(header, archive)
+        written, missing = await self._store.account(header)
         written += step.written
         missing += step.missing
         readme = await streamer.add_text_file(
@@ -334,19 +311,6 @@ class ExportJob(DurableObject):
         )
         entries = [readme, manifest, *(item.entry for item in written)]
         await streamer.close(entries, len(entries))
-
-    async def _account(
-        self, header: ExportHeader, archive: ArchiveProgress
-    ) -> tuple[list[WrittenFile], list[MissingFile]]:
-        """What earlier alarms wrote and missed."""
-        written: list[WrittenFile] = []
-        missing: list[MissingFile] = []
-        for number in range(header.chunkCount):
-            missing += (await self._store.chunk(number))[1]
-        async for files, lost in self._store.batches(archive):
-            written += files
-            missing += lost
-        return written, missing
 
     # -- the two ends ----------------------------------------------------------------------
 
@@ -367,22 +331,13 @@ class ExportJob(DurableObject):
             ]
             await self._resume(header, archive).complete(parts)
         expires = datetime.fromtimestamp((_now_ms() + RETENTION_MS) / 1_000, UTC)
-        done = await (
-            self.env.DB.prepare(
-                "UPDATE storage_exports SET status = 'completed', r2_key = ?1, size_bytes = ?2,"
-                " file_count = ?3, completed_at = datetime('now'), expires_at = ?4"
-                " WHERE id = ?5 AND status IN ('pending', 'processing')"
-            )
-            .bind(
-                header.r2Key,
-                archive.position,
-                archive.entryCount,
-                _iso(expires),
-                header.exportId,
-            )
-            .run()
+        has_changed = await self._row(header.exportId).mark_completed(
+            key=header.r2Key,
+            size_bytes=archive.position,
+            file_count=archive.entryCount,
+            expires_at=_iso(expires),
         )
-        if not done.meta.changes:
+        if not has_changed:
             # The row knows of the archive already, or will never.
             await self._remove_unknown(header)
         _log.info(
@@ -397,11 +352,7 @@ class ExportJob(DurableObject):
         """Remove parts and archive, unless the row in D1 has the archive's key."""
         if header.archive is None:
             return
-        row = await (
-            self.env.DB.prepare("SELECT r2_key FROM storage_exports WHERE id = ?")
-            .bind(header.exportId)
-            .first()
-        )
+        row = await self._row(header.exportId).find()
         if row is None or row.r2_key != header.r2Key:
             await self._resume(header, header.archive).abort()
             await self.env.R2_BUCKET.delete(header.r2Key)
@@ -427,14 +378,7 @@ class ExportJob(DurableObject):
         try:
             # First, since D1 may have been told of success, whose answer was lost; then
             # this changes nothing.
-            await (
-                self.env.DB.prepare(
-                    "UPDATE storage_exports SET status = 'failed', error_message = ?1"
-                    " WHERE id = ?2 AND status IN ('pending', 'processing')"
-                )
-                .bind(header.error, header.exportId)
-                .run()
-            )
+            await self._row(header.exportId).mark_failed(header.error)
             await self._remove_unknown(header)
         except Exception as error:
             _log.warning(
@@ -445,15 +389,8 @@ class ExportJob(DurableObject):
             return
         await self._store.clear()
 
-    async def _mark_processing(self, header: ExportHeader) -> None:
-        await (
-            self.env.DB.prepare(
-                "UPDATE storage_exports SET status = 'processing'"
-                " WHERE id = ? AND status = 'pending'"
-            )
-            .bind(header.exportId)
-            .run()
-        )
+    def _row(self, export_id: str) -> ExportRow:
+        return ExportRow(self.env.DB, export_id)
 
     def _tell(self, line: str, **figures: int | str) -> None:
         """One line for one step; its figures are for whoever shows them."""

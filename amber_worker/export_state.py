@@ -251,6 +251,33 @@ class ExportStore:
                 page["missing"],
             )
 
+    async def files_left(
+        self, header: ExportHeader
+    ) -> AsyncIterator[tuple[tuple[int, int], ProcessedFile]]:
+        """Files that are not copied yet, each with its chunk page and its place there."""
+        archive = header.archive
+        assert archive is not None
+        index = archive.index
+        for number in range(archive.chunk, header.chunkCount):
+            processed, _ = await self.chunk(number)
+            for place in range(index, len(processed)):
+                yield (number, place), processed[place]
+            index = 0
+
+    async def account(
+        self, header: ExportHeader
+    ) -> tuple[list[WrittenFile], list[MissingFile]]:
+        """Every file that is kept as written, and every one that is kept as missing."""
+        written: list[WrittenFile] = []
+        missing: list[MissingFile] = []
+        for number in range(header.chunkCount):
+            missing += (await self.chunk(number))[1]
+        if header.archive is not None:
+            async for files, lost in self.batches(header.archive):
+                written += files
+                missing += lost
+        return written, missing
+
     async def rest(self, archive: ArchiveProgress) -> bytes:
         """The archive's bytes that have not filled a part yet."""
         pages = [
@@ -270,14 +297,9 @@ class ExportStore:
         if header is None:
             return None
         processed: list[ProcessedFile] = []
-        missing: list[MissingFile] = []
         for number in range(header.chunkCount):
-            found, missed = await self.chunk(number)
-            processed += found
-            missing += missed
-        if header.archive is not None:
-            async for _, lost in self.batches(header.archive):
-                missing += lost
+            processed += (await self.chunk(number))[0]
+        _, missing = await self.account(header)
         return ExportState(
             exportId=header.exportId,
             userId=header.userId,
