@@ -80,6 +80,8 @@ class ExportJob(DurableObject):
         self._storage = ctx.storage
         self._store = ExportStore(ctx.storage)
         self._allowance = Allowance()
+        #: D1 has been told of the start. In memory only: it may be told again.
+        self._has_told_start = False
 
     # -- what others call ------------------------------------------------------------------
 
@@ -115,7 +117,7 @@ class ExportJob(DurableObject):
         )
         await self._store.save(header)
         await self._storage.setAlarm(_now_ms() + START_DELAY_MS)
-        await self._row(header.exportId).mark_processing()
+        await self._tell_start(header)
 
     #: README's name for it.
     startExport = start_export
@@ -165,9 +167,9 @@ class ExportJob(DurableObject):
         Returns:
             Whether there are more rows, for which an alarm is set.
         """
-        if header.currentOffset == 0:
-            # The start may have been cut off before it told D1.
-            await self._row(header.exportId).mark_processing()
+        if header.currentOffset == 0 and not self._has_told_start:
+            # The start was cut off before it told D1.
+            await self._tell_start(header)
         rows, has_more = await next_rows(self.env.DB, header)
         processed: list[ProcessedFile] = []
         missing: list[MissingFile] = []
@@ -388,6 +390,10 @@ class ExportJob(DurableObject):
             )
             return
         await self._store.clear()
+
+    async def _tell_start(self, header: ExportHeader) -> None:
+        await self._row(header.exportId).mark_processing()
+        self._has_told_start = True
 
     def _row(self, export_id: str) -> ExportRow:
         return ExportRow(self.env.DB, export_id)
