@@ -54,7 +54,7 @@ __all__ = ["SimulationLoop"]
 TURN_STEPS_MAX: Final = 1_000_000
 INSTANT_DELIVERIES_MAX: Final = 1_000_000
 #: Ours: what takes longer than this to become idle never will.
-IDLE_DELIVERIES_MAX: Final = 5_000_000
+IDLE_DELIVERIES_MAX: Final = 2_000_000
 #: A hundred years: simulated time beyond it is time without end.
 HORIZON_MS: Final = 100 * 365 * 86_400_000
 #: Deliveries between two collections of young garbage. Automatic collection is off during a
