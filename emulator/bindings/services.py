@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from emulator.durable_objects.context import IoContext, current_context
-from emulator.errors import JsException, JsTypeError
-from emulator.simulation.handles import SimulationFuture
+from emulator.errors import JsException
 from emulator.simulation.rules import Operation
-from emulator.web.request import Request
+from emulator.web.request import outgoing_request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from emulator.simulation.handles import SimulationFuture
+    from emulator.web.request import Request
     from emulator.web.response import Response
 
 __all__ = ["Service"]
@@ -61,14 +62,9 @@ class Service:
         """
         context = current_context(self._outside)
         try:
-            if isinstance(resource, str) and "://" not in resource:
-                message = f"Invalid URL: {resource}"
-                raise JsTypeError(message)
-            request = Request(resource, **{**(init or {}), **options})
+            request = outgoing_request(resource, init, options)
         except JsException as error:
-            future = SimulationFuture(loop=context.loop)
-            future.set_exception(error)
-            return future
+            return context.rejected(error)
         operation = Operation(self._binding_name, self._operation, request.url)
 
         async def effect() -> Response:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.errors import JsTypeError
 from emulator.values import undefined
+from emulator.values.text import well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,6 @@ __all__ = [
     "key_range",
     "merged_options",
     "text_of",
-    "well_formed",
     "wrong_type",
 ]
 
@@ -78,17 +78,6 @@ def _number_text(value: float) -> str:
     if exponent < 0:
         return f"{sign}0.{'0' * (-exponent - 1)}{digits}"
     return f"{sign}{digits.ljust(exponent + 1, '0')}"
-
-
-def well_formed(text: str) -> str:
-    """Text as UTF-8 can hold it: each byte of a lone surrogate becomes U+FFFD.
-
-    Python strings may hold the halves of a pair as two characters; they are joined first.
-    """
-    if text.isascii():
-        return text
-    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-    return joined.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def text_of(value: object) -> str:

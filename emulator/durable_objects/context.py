@@ -155,18 +155,17 @@ class IoContext:
         if not operation.actor:
             # `_replace` would take 2 us instead of 0.2.
             operation = Operation(operation.binding, operation.name, operation.key, self.name)
-        future = SimulationFuture(loop=self.loop)
-        future.waits_for = operation  # type: ignore[assignment]  # Put into words on demand.
         if is_subrequest:
             self.subrequest_count = count = self.subrequest_count + 1
             if count > self.subrequest_count_most:
                 self.subrequest_count_most = count
             if self.subrequests_max is not None and count > self.subrequests_max:
                 # The text that public reports show; workerd's open source has no limiter.
-                future.set_exception(
+                return self.rejected(
                     JsException("Too many subrequests by single Worker invocation.")
                 )
-                return future
+        future = SimulationFuture(loop=self.loop)
+        future.waits_for = operation  # type: ignore[assignment]  # Put into words on demand.
         journey = _Journey(self, operation, effect, future, lane, travel_ms)
         self.in_flight_count += 1
         gate = self.output_gate
@@ -174,6 +173,12 @@ class IoContext:
             gate.leave(journey.depart)
         else:
             journey.depart()
+        return future
+
+    def rejected(self, error: BaseException) -> SimulationFuture:
+        """The answer to a call that is refused before it leaves."""
+        future = SimulationFuture(loop=self.loop)
+        future.set_exception(error)
         return future
 
     def carry_inner(self, operation: Operation, effect: Callable[[], Any]) -> SimulationFuture:

@@ -7,16 +7,17 @@ to others: who waits meanwhile (the input gate).
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.context import SECTION
+from emulator.durable_objects.events import outcome_of
 from emulator.durable_objects.gates import InputGate, Section
 from emulator.errors import JsException
 from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.handles import Handle, SimulationFuture
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
     from contextvars import Context
 
@@ -95,7 +96,7 @@ class CriticalSections:
 
         def end(task: asyncio.Task[Any], deadline: Handle) -> None:
             self._deadlines.lift(deadline)
-            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            error = outcome_of(task)
             if error is not None and breaks:
                 self._fail(error)
                 return

@@ -11,8 +11,9 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any, Final, final
 
-from emulator.durable_objects.arguments import js_string, well_formed
+from emulator.durable_objects.arguments import js_string
 from emulator.errors import js_error
+from emulator.values.text import well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

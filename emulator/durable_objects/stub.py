@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, final
 from emulator.durable_objects.context import IoContext, current_context
 from emulator.durable_objects.rpc import check_message_size
 from emulator.errors import JsException, JsTypeError
-from emulator.simulation.handles import SimulationFuture
 from emulator.simulation.rules import Operation
 from emulator.values import structured_clone
-from emulator.web.request import Request
+from emulator.web.request import outgoing_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from emulator.durable_objects.instance import Instance
     from emulator.durable_objects.namespace import DurableObjectNamespace
     from emulator.durable_objects.record import ObjectRecord
+    from emulator.simulation.handles import SimulationFuture
+    from emulator.web.request import Request
 
 __all__ = ["DurableObjectStub", "RpcProperty"]
 
@@ -103,12 +104,9 @@ class DurableObjectStub:
         """
         context = current_context(self._outside)
         try:
-            if isinstance(resource, str) and "://" not in resource:
-                message = f"Invalid URL: {resource}"
-                raise JsTypeError(message)
-            request = Request(resource, **{**(init or {}), **options})
+            request = outgoing_request(resource, init, options)
         except JsException as error:
-            return _rejected(context, error)
+            return context.rejected(error)
         operation = Operation(self._namespace.binding_name, "object.fetch", request.url)
         return self._carry(
             context, operation, lambda instance: instance.fetch(request), is_fetch=True
@@ -128,7 +126,7 @@ class DurableObjectStub:
             message = given if kwargs else given[0]
             check_message_size(message, self._namespace.kind.limits.rpc_bytes_max)
         except JsException as error:
-            return _rejected(context, error)
+            return context.rejected(error)
         operation = Operation(self._namespace.binding_name, "object.rpc", ".".join(path))
         return self._carry(
             context,
@@ -164,7 +162,7 @@ class DurableObjectStub:
         namespace.check_open()
         broken = self._instance.broken if self._instance is not None else None
         if broken is not None:
-            return _rejected(context, broken.as_seen(is_fetch=False))
+            return context.rejected(broken.as_seen(is_fetch=False))
 
         def effect() -> SimulationFuture:
             # The instance may have broken since the call was made.
@@ -182,9 +180,3 @@ class DurableObjectStub:
 def _is_remote(name: str) -> bool:
     """Whether a property is looked up on the other side: Python's own are not."""
     return name != "then" and not name.startswith("__")
-
-
-def _rejected(context: IoContext, error: BaseException) -> SimulationFuture:
-    future = SimulationFuture(loop=context.loop)
-    future.set_exception(error)
-    return future

@@ -12,6 +12,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, final
 
 from emulator.durable_objects.context import CURRENT, IoContext
+from emulator.durable_objects.events import outcome_of
 from emulator.errors import JsException
 from emulator.simulation.handles import OWNER, Handle, SimulationFuture
 
@@ -92,7 +93,7 @@ class Invocation:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if self._answer.done():
             return
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        error = outcome_of(task)
         if error is None:
             self._answer.set_result(task.result())
         elif isinstance(error, Exception):

@@ -22,7 +22,8 @@ from emulator.sqlite.errors import (
     sql_error,
 )
 from emulator.sqlite.limits import SQL_BYTES_MAX
-from emulator.sqlite.text import is_blank, split_statements, well_formed
+from emulator.sqlite.text import is_blank, split_statements
+from emulator.values.text import well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -14,7 +14,7 @@ import apsw
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_blank", "split_statements", "well_formed"]
+__all__ = ["is_blank", "split_statements"]
 
 #: As SQLite's tokenizer has it: a vertical tab is blank behind another blank only, and a
 #: byte order mark is blank anywhere. Possessive, because a comment must neither stretch to
@@ -65,19 +65,3 @@ def split_statements(sql: str) -> Iterator[str]:
         if start == len(sql):
             return
     yield sql[start:]
-
-
-def well_formed(text: str) -> str:
-    """Text as UTF-8 can hold it.
-
-    A surrogate pair becomes its character; a surrogate alone becomes three U+FFFD, one for
-    each byte that V8 would have written for it.
-    """
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-        return paired.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    return text

@@ -19,7 +19,7 @@ from emulator.web.headers import Headers
 if TYPE_CHECKING:
     from emulator.web.readable import ReadableStream
 
-__all__ = ["Request"]
+__all__ = ["Request", "outgoing_request"]
 
 # The methods that workerd's HTTP library knows (kj/compat/http.h).
 _METHODS: Final = (
@@ -263,3 +263,19 @@ class Request(Body):
 
     def __repr__(self) -> str:
         return f"Request(method={self._method!r}, url={self._url!r})"
+
+
+def outgoing_request(resource: str | Request, init: Any, options: dict[str, Any]) -> Request:
+    """The Request that the arguments of a binding's `fetch` mean.
+
+    Args:
+        resource: An absolute URL, or a Request.
+        init: Options of a Request made from a URL, as a dict, or None.
+        options: The same, as keywords.
+
+    Raises:
+        JsTypeError: For a URL that is not absolute, and whatever a Request refuses.
+    """
+    if isinstance(resource, str) and "://" not in resource:
+        raise js_error("TypeError", f"Invalid URL: {resource}")
+    return Request(resource, **{**(init or {}), **options})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.sqlite.text import is_blank, split_statements, well_formed
+from emulator.sqlite.text import is_blank, split_statements
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,3 @@ def test_pieces_are_the_text_and_each_is_complete(sql: str) -> None:
 def test_blanks_and_comments_are_no_statement(sql: str) -> None:
     assert is_blank(sql)
     assert not is_blank(sql + "\nSELECT 1") or sql == "/* open"
-
-
-def test_half_a_surrogate_pair_becomes_three_replacement_characters() -> None:
-    assert well_formed("a\ud800b") == "a\ufffd\ufffd\ufffdb"
-    assert well_formed("\ud83d\ude00") == "😀"
-    assert well_formed("é") == "é"

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emulator.bindings.d1.errors import d1_error
 from emulator.durable_objects.arguments import js_string
-from emulator.sqlite.text import well_formed
 from emulator.values import undefined
 from emulator.values.conversion import SAFE_INTEGER_MAX
+from emulator.values.text import well_formed
 
 if TYPE_CHECKING:
     from emulator.sqlite.query import SqlValue

@@ -19,7 +19,7 @@ from emulator.bindings.r2.errors import (
     parameter_type_error,
     r2_error,
 )
-from emulator.bindings.r2.keys import MISSING, check_key, key_text, string_of
+from emulator.bindings.r2.keys import MISSING, check_key, key_text
 from emulator.bindings.r2.listing import ListRequest, list_request, page_of
 from emulator.bindings.r2.metadata import (
     check_metadata_size,
@@ -37,6 +37,7 @@ from emulator.bindings.r2.values import (
     is_buffer,
     snapshot,
 )
+from emulator.durable_objects.arguments import text_of
 from emulator.durable_objects.context import current_context
 from emulator.errors import JsException, js_error
 from emulator.simulation.rules import Operation
@@ -90,7 +91,7 @@ def _facts(options: dict[str, Any], struct: str) -> _Facts:
     if storage_class is undefined or storage_class is None:
         storage_class = None
     else:
-        storage_class = string_of(storage_class)
+        storage_class = text_of(storage_class)
     return _Facts(
         http_metadata_of(options.get("httpMetadata"), struct),
         custom_metadata_of(options.get("customMetadata", undefined), struct),
@@ -197,7 +198,7 @@ class R2Bucket:
         """Delete one object, or up to 1,000. Keys without an object are fine."""
         try:
             if isinstance(keys, list | tuple):
-                names = [string_of(key) for key in keys]
+                names = [text_of(key) for key in keys]
             else:
                 names = [key_text(keys, "delete", kind="string or Array")]
         except JsException as error:
@@ -255,7 +256,7 @@ class R2Bucket:
         name = key_text(key, "resumeMultipartUpload")
         if uploadId is MISSING:
             raise parameter_type_error("resumeMultipartUpload", 2, "string")
-        return self._handle(name, string_of(uploadId))
+        return self._handle(name, text_of(uploadId))
 
     def _carry(self, name: str, key: str, effect: Any) -> asyncio.Future[Any]:
         operation = Operation(self._name, name, key)

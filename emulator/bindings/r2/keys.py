@@ -8,43 +8,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from emulator.bindings.r2.errors import INVALID_OBJECT_NAME, parameter_type_error, r2_error
-from emulator.values import undefined
+from emulator.durable_objects.arguments import text_of
 
-__all__ = ["KEY_BYTES_MAX", "MISSING", "check_key", "key_text", "string_of"]
+__all__ = ["KEY_BYTES_MAX", "MISSING", "check_key", "key_text"]
 
 # Cloudflare docs, R2, Limits: 1,024 bytes of UTF-8. An empty key is fine (workerd).
 KEY_BYTES_MAX: Final = 1_024
 
 #: An argument that was not given at all; the platform tells it from undefined.
 MISSING: Final = object()
-
-
-def string_of(value: Any) -> str:
-    """JavaScript's string coercion (ECMA-262, ToString) of a Python value.
-
-    A lone surrogate becomes three U+FFFD, as in the local simulator.
-    """
-    if isinstance(value, str):
-        text = value
-    elif value is None:
-        text = "null"
-    elif value is undefined:
-        text = "undefined"
-    elif isinstance(value, bool):
-        text = "true" if value else "false"
-    elif isinstance(value, float) and value.is_integer():
-        text = str(int(value))
-    elif isinstance(value, dict):
-        text = "[object Object]"
-    elif isinstance(value, list | tuple):
-        text = ",".join(
-            "" if item is None or item is undefined else string_of(item) for item in value
-        )
-    else:
-        text = str(value)
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def key_text(value: Any, method: str, *, kind: str = "string") -> str:
@@ -55,7 +27,7 @@ def key_text(value: Any, method: str, *, kind: str = "string") -> str:
     """
     if value is MISSING:
         raise parameter_type_error(method, 1, kind)
-    return string_of(value)
+    return text_of(value)
 
 
 def check_key(key: str, method: str) -> None:

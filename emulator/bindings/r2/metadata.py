@@ -12,7 +12,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.bindings.r2.errors import METADATA_TOO_LARGE, option_type_error, r2_error
-from emulator.bindings.r2.keys import string_of
+from emulator.durable_objects.arguments import text_of
 from emulator.values import JsDict, undefined
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def http_metadata_of(value: Any, struct: str) -> dict[str, Any]:
         return {}
     if isinstance(value, dict):
         fields: dict[str, Any] = {
-            name: string_of(value[name])
+            name: text_of(value[name])
             for name in HTTP_FIELDS
             if value.get(name, undefined) is not undefined and value[name] is not None
         }
@@ -99,7 +99,7 @@ def custom_metadata_of(value: Any, struct: str) -> dict[str, str]:
         return {}
     if not isinstance(value, dict):
         raise option_type_error("customMetadata", struct, "object")
-    return {string_of(name): string_of(text) for name, text in value.items()}
+    return {text_of(name): text_of(text) for name, text in value.items()}
 
 
 def _size(text: str, profile: R2Profile) -> int:

@@ -17,7 +17,7 @@ from emulator.bindings.r2.errors import (
     parameter_type_error,
     r2_error,
 )
-from emulator.bindings.r2.keys import MISSING, check_key, string_of
+from emulator.bindings.r2.keys import MISSING, check_key
 from emulator.bindings.r2.objects import R2Object
 from emulator.bindings.r2.uploads import PART_NUMBER_MAX, PartName, Upload
 from emulator.bindings.r2.values import (
@@ -27,6 +27,7 @@ from emulator.bindings.r2.values import (
     is_buffer,
     snapshot,
 )
+from emulator.durable_objects.arguments import text_of
 from emulator.durable_objects.context import current_context
 from emulator.errors import JsException, js_error
 from emulator.simulation.rules import Operation
@@ -76,7 +77,7 @@ def _part_names(parts: Any) -> list[PartName]:
             raise element_type_error(index, "UploadedPart")
         etag = _member(part, "etag")
         if etag is not None:
-            etag = string_of(etag)
+            etag = text_of(etag)
         names.append(PartName(_part_number(_member(part, "partNumber")), etag))
     return names
 

@@ -201,6 +201,15 @@ def test_a_lone_surrogate_in_a_key_becomes_replacement_characters(in_world):
     in_world(body)
 
 
+def test_a_key_is_spelled_as_javascript_spells_it(in_world):
+    # Two halves of a pair are the character, and numbers have JavaScript's exponents.
+    async def body(world, bucket):
+        keys = [(await bucket.put(key, "x")).key for key in ("\ud83d\ude00", 1e-7, 1e21, 2.0)]
+        assert keys == ["😀", "1e-7", "1e+21", "2"]
+
+    in_world(body)
+
+
 @pytest.mark.parametrize("key", ["k" * 1025, "é" * 513])
 def test_a_key_of_more_than_1024_bytes_is_refused_by_each_method(in_world, key):
     async def body(world, bucket):
