@@ -164,19 +164,6 @@ class AlarmScheduler:
         self._run += 1
         self._disarm()
 
-    def fire_now(self) -> bool:
-        """Run a waiting alarm at once (for tests).
-
-        Returns:
-            Whether there was one.
-        """
-        if self.state not in (AlarmState.WAITING, AlarmState.BACKOFF):
-            return False
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.deliver(self._loop.clock.now_ms, self._fire)
-        return True
-
     def _arm(self, time_ms: int) -> None:
         self.state = AlarmState.WAITING
         self.scheduled_time_ms = time_ms

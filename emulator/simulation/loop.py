@@ -426,13 +426,6 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
                 found[owner] = None
         return list(found)
 
-    def has_work_of(self, owner: Owner) -> bool:
-        """Whether a task or a timer of this owner is unfinished."""
-        return self.has_timer_of(owner) or any(
-            isinstance(task, SimulationTask) and task.owner is owner
-            for task in asyncio.all_tasks(self)
-        )
-
     def has_timer_of(self, owner: Owner) -> bool:
         """Whether a timer of this owner is still to come."""
         return any(
