@@ -124,9 +124,11 @@ class World:
         for name in options.d1_databases:
             self.databases[name] = bindings[name] = self._database(name)
         for name, given in options.service_bindings.items():
-            bindings[name] = self._service(name, given)
+            bindings[name] = self._service(name, given, "service.fetch")
         if options.outbound_service is not None:
-            self._outbound = self._service("outbound", options.outbound_service)
+            self._outbound = self._service(
+                "outbound", options.outbound_service, "outbound.fetch"
+            )
 
     def _kind(self, cls: Any, *, prevents_eviction: bool) -> ObjectKind:
         date = self.options.compatibility_date
@@ -187,12 +189,11 @@ class World:
         if given.migrations is not None:
             binding.apply_migrations(given.migrations)
 
-    def _service(self, binding_name: str, given: Any) -> Service:
-        is_outbound = binding_name == "outbound"
+    def _service(self, binding_name: str, given: Any, operation: str) -> Service:
         return Service(
             self._answerer(binding_name, given),
             binding_name=binding_name,
-            operation="outbound.fetch" if is_outbound else "service.fetch",
+            operation=operation,
             outside=self.outside,
         )
 

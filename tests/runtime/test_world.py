@@ -325,3 +325,21 @@ def test_a_disposed_world_says_so() -> None:
         await mf.dispose()
 
     emulator.run(main)
+
+
+def test_a_service_may_be_called_outbound_and_is_still_a_service() -> None:
+    async def service(request: Any) -> Any:
+        return Response("here")
+
+    class Calls(WorkerEntrypoint):
+        async def fetch(self, request: Any) -> Any:
+            return await self.env.outbound.fetch("http://service/")
+
+    async def main() -> list[str]:
+        async with emulator.Miniflare(
+            worker=Calls, service_bindings={"outbound": service}
+        ) as mf:
+            await mf.dispatch_fetch("http://x/")
+            return [event.kind for event in mf.trace]
+
+    assert emulator.run(main) == ["worker.fetch", "service.fetch"]
