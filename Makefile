@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 READY := $(VENV)/.ready
+# The real runtime, which the emulator is compared with.
+NODE_SIDE := fixtures/workerd
+NODE_READY := $(NODE_SIDE)/node_modules/.ready
 
 .PHONY: export test setup lint types pytest bench clean
 
@@ -14,7 +17,7 @@ export: $(READY)
 
 test: lint types pytest
 
-setup: $(READY)
+setup: $(READY) $(NODE_READY)
 
 $(READY): pyproject.toml setup.py
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found"; exit 1; }
@@ -23,6 +26,15 @@ $(READY): pyproject.toml setup.py
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(READY)
 
+$(NODE_READY): $(NODE_SIDE)/package-lock.json
+	@if command -v npm >/dev/null; then \
+		cd $(NODE_SIDE) && npm ci --silent && touch node_modules/.ready; \
+	elif [ -n "$$CI" ]; then \
+		echo "Node 20 or newer is needed in CI, and there is no npm"; exit 1; \
+	else \
+		echo "There is no Node: tests on the real runtime are skipped"; \
+	fi
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -30,11 +42,11 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-pytest: $(READY)
+pytest: $(READY) $(NODE_READY)
 	$(BIN)/pytest -q -n auto $(PYTEST_ARGS)
 
 bench: $(READY)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info export.zip
+	rm -rf $(VENV) $(NODE_SIDE)/node_modules build dist *.egg-info export.zip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +26,24 @@ def require_tool() -> Callable[[str], str]:
         return path
 
     return require
+
+
+@pytest.fixture(scope="session")
+def real_runtime(require_tool: Callable[[str], str]) -> Iterator[None]:
+    """For tests on the real workerd: skipped where it is not installed, but fail in CI."""
+    from emulator.errors import NodeMissing
+    from emulator.workerd.driver import close_shared
+    from emulator.workerd.installation import checked_modules_folder
+
+    require_tool("node")
+    try:
+        checked_modules_folder()
+    except NodeMissing as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    yield
+    close_shared()
 
 
 @pytest.fixture

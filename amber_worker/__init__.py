@@ -3,7 +3,8 @@
 Rooms: `worker` (routes), `auth`, `export_job` (the Durable Object), `export_state` (what it
 keeps), `export_row` (what D1 is told), `file_rows` (which files), `allowance` (what one alarm
 may do), `archive_step` (what one alarm copies), `archive_upload` (parts), `zip_stream`,
-`zip_names`, `manifest`, `options` (what `emulator.Miniflare` needs) and `cli` (`amber export`).
+`zip_names`, `manifest`, `options` (what `emulator.Miniflare` needs), `contract` (the laws of
+every such worker) and `cli` (`amber export`, `amber contract`).
 
     async with emulator.Miniflare(**amber_worker.options()) as mf: ...
 

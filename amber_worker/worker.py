@@ -257,7 +257,11 @@ def _export_request(text: str) -> tuple[str, str | None]:
 
 
 def _refuse_expired(row: Any) -> None:
-    if row.expires_at and datetime.fromisoformat(row.expires_at) <= datetime.now(UTC):
+    if not row.expires_at:
+        return
+    expires = datetime.fromisoformat(row.expires_at)
+    # SQLite's own texts bear no zone, and mean UTC.
+    if (expires if expires.tzinfo else expires.replace(tzinfo=UTC)) <= datetime.now(UTC):
         raise ApiError(410, "Export has expired")
 
 

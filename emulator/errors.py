@@ -10,6 +10,8 @@ that says what, where and what to do. Leaves to others: when to raise them.
     - SimulationRunaway          events, or simulated time, without end
     - SimulationEscape           a real clock, socket, thread or process was asked for
   + WorldError                   a world was used outside its life or on another loop
+  + ForgottenAwait               an async call was made, and nobody awaited it
+  + NodeMissing                  the real runtime was asked for, and is not installed
 * JsException                    the worker's side: what the platform throws into user code
   + JsTypeError                  also a TypeError
   + JsRangeError                 also a ValueError
@@ -19,22 +21,30 @@ that says what, where and what to do. Leaves to others: when to raise them.
 
 from __future__ import annotations
 
-from typing import Any
+import difflib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "ConfigurationError",
     "DeadInstance",
     "DurableObjectAbort",
     "EmulatorError",
+    "ForgottenAwait",
     "JsException",
     "JsRangeError",
     "JsTypeError",
+    "NodeMissing",
     "SimulationDeadlock",
     "SimulationError",
     "SimulationEscape",
     "SimulationRunaway",
     "WorldError",
     "js_error",
+    "meant",
+    "no_attribute",
 ]
 
 
@@ -72,6 +82,14 @@ class SimulationEscape(SimulationError):
 
 class WorldError(EmulatorError):
     """A world was used after its end, before its start, or on another loop."""
+
+
+class ForgottenAwait(EmulatorError):
+    """A test called something async and never awaited it, so nothing of it happened."""
+
+
+class NodeMissing(EmulatorError):
+    """Node, or what it needs for the real runtime, is not installed."""
 
 
 class JsException(Exception):
@@ -148,6 +166,29 @@ def js_error(name: str, message: str, **flags: Any) -> JsException:
     if name == "RangeError":
         return JsRangeError(message, **flags)
     return JsException(message, name=name, **flags)
+
+
+def no_attribute(owner: object, name: str, hint: str = "") -> AttributeError:
+    """The error for a name that an object does not have, with the name that was meant.
+
+    Args:
+        owner: What was asked.
+        name: For what.
+        hint: What else to do, in words.
+    """
+    known = [known for known in dir(type(owner)) if not known.startswith("_")]
+    kind = type(owner).__name__
+    return AttributeError(f"{kind} has no {name!r}{meant(name, known)}{hint}")
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """A question about the known name that is close to `name`; empty if none is.
+
+    Spelled in camelCase or in snake_case, it is the same name.
+    """
+    by_letters = {other.replace("_", "").lower(): other for other in known}
+    near = difflib.get_close_matches(name.replace("_", "").lower(), by_letters, 1)
+    return f"; did you mean {by_letters[near[0]]!r}?" if near else ""
 
 
 class DurableObjectAbort(BaseException):

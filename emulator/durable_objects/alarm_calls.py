@@ -8,6 +8,7 @@ and firing (the scheduler).
 from __future__ import annotations
 
 import math
+import warnings
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -31,6 +32,10 @@ _NO_HANDLER: Final = (
 _TOO_LATE: Final = "This API doesn't support dates after 2189."
 #: What 64 bits hold in nanoseconds, which is the year 2262, whatever the words say (measured).
 _TIME_MS_MAX: Final = 9_223_372_036_854
+
+
+#: How near to the present a number must be, in seconds, to be taken for seconds: ten years.
+_YEARS_S: Final = 10 * 365 * 86_400
 
 
 @final
@@ -74,7 +79,15 @@ class AlarmCalls:
                 raise JsTypeError(message)
             if not self._hooks.in_constructor and not self._hooks.has_alarm_handler():
                 raise JsTypeError(_NO_HANDLER)
-            self._store(max(time_ms, self._now_ms()), given)
+            now_ms = self._now_ms()
+            if abs(time_ms - now_ms / 1000) < _YEARS_S and time_ms < now_ms / 100:
+                warnings.warn(
+                    f"setAlarm({time!r}) is a time in January 1970, and fires at once: "
+                    "setAlarm takes milliseconds, and these look like seconds, so multiply "
+                    "them by 1000 or give a datetime",
+                    stacklevel=3,
+                )
+            self._store(max(time_ms, now_ms), given)
         except Exception as error:
             return Rejected[Any](error)
         return Settled(None)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from emulator.simulation.runner import Simulation
 
 __all__ = [
+    "RETRY_COUNT_MAX",
     "AlarmInvocationInfo",
     "AlarmOutcome",
     "AlarmScheduler",
@@ -134,6 +135,11 @@ class AlarmScheduler:
         #: A time that was set while the handler runs; it waits for the handler.
         self._queued_ms: int | None = None
         self._run = 0
+
+    @property
+    def due_ms(self) -> int | None:
+        """When the handler runs next, or was to run if it runs now; None without an alarm."""
+        return self.scheduled_time_ms if self._timer is None else self._timer.due_ms
 
     def time_changed(self, time_ms: int | None) -> None:
         """A new stored time has become durable.
@@ -252,12 +258,20 @@ class AlarmScheduler:
             if self.retry_count == 0:
                 self._backoff = 0  # Earlier failures were the platform's.
             self.retry_count += 1
-        delay_ms = RETRY_DELAY_MS_FIRST << self._backoff
+        delay_ms = self.retry_delay_ms(self._backoff)
         self._backoff = min(self._backoff + 1, BACKOFF_MAX)
-        jitter = self._simulation.randomness.stream(f"alarms.jitter.{self._target.name}")
-        delay_ms += jitter.randrange(delay_ms // RETRY_JITTER_DIVISOR + 1)
         self.state = AlarmState.BACKOFF
         self._timer = self._loop.deliver(self._loop.clock.now_ms + delay_ms, self._fire)
+
+    def retry_delay_ms(self, backoff: int) -> int:
+        """How long to wait before a retry, with jitter.
+
+        Args:
+            backoff: How often the delay has doubled, from 0.
+        """
+        delay_ms = RETRY_DELAY_MS_FIRST << backoff
+        jitter = self._simulation.randomness.stream(f"alarms.jitter.{self._target.name}")
+        return delay_ms + jitter.randrange(delay_ms // RETRY_JITTER_DIVISOR + 1)
 
     def __repr__(self) -> str:
         return (

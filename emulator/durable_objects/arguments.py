@@ -8,6 +8,7 @@ the arguments are for. Rules and texts as measured on workerd (its jsg library).
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.errors import JsTypeError
@@ -23,6 +24,7 @@ __all__ = [
     "key_range",
     "merged_options",
     "text_of",
+    "warn_of_snake_case",
     "wrong_type",
 ]
 
@@ -107,6 +109,7 @@ def merged_options(
         options = {}
     elif not isinstance(options, dict):
         raise wrong_type(method, owner, position, expected)
+    warn_of_snake_case(f"{owner}.{method}", {**options, **keywords})
     given = {name: value for name, value in options.items() if value is not undefined}
     given.update(
         (name, value)
@@ -114,6 +117,24 @@ def merged_options(
         if value is not None and value is not undefined
     )
     return given
+
+
+def warn_of_snake_case(method: str, options: Mapping[str, Any]) -> None:
+    """Name the options that the platform passes over, because they are spelled as in Python.
+
+    Args:
+        method: Whose options they are.
+        options: As they were given.
+    """
+    for name in options:
+        if "_" in str(name):
+            first, *rest = str(name).split("_")
+            camel = first + "".join(part.capitalize() for part in rest)
+            warnings.warn(
+                f"{method} has no option {name!r} and ignores it, as the platform does: its "
+                f"options are in camelCase, so {camel!r}",
+                stacklevel=4,
+            )
 
 
 class KeyRange(NamedTuple):

@@ -10,23 +10,27 @@ others: what an effect does (the bindings), and who lives (the instance).
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
-from emulator.errors import DeadInstance, JsException
+from emulator.errors import DeadInstance, JsException, WorldError
 from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.handles import SimulationFuture
 from emulator.simulation.rules import PASS, Operation, Verdict
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Hashable
+    from types import CodeType
 
     from emulator.durable_objects.gates import InputGate, OutputGate, Section
     from emulator.simulation.runner import Simulation
 
 __all__ = ["CURRENT", "SECTION", "IoContext", "PowerSupply", "current_context"]
 
+_PACKAGE: Final = str(Path(__file__).parents[1])
 #: Milliseconds from a call to its effect, and from there to its arrival.
 TRAVEL_MS: Final = 1
 
@@ -37,8 +41,16 @@ SECTION: Final[ContextVar[Section | None]] = ContextVar("SECTION", default=None)
 
 
 def current_context(default: IoContext) -> IoContext:
-    """The context of the running code, or `default` outside of every worker."""
-    return CURRENT.get() or default
+    """The context of the running code, or `default` outside of every worker.
+
+    Raises:
+        WorldError: If test code uses what belongs to a disposed world, or to another loop.
+    """
+    context = CURRENT.get()
+    if context is not None:
+        return context
+    default.check_usable()
+    return default
 
 
 class PowerSupply(Protocol):
@@ -79,6 +91,10 @@ class IoContext:
         self.subrequests_max = subrequests_max
         self.owner = owner
         self.is_dead = False
+        #: It is that of test code, whose calls can be named by their lines.
+        self.is_outside = False
+        #: The world of this test code was disposed.
+        self.is_closed = False
         #: Calls made since the last event came in.
         self.subrequest_count = 0
         #: The most calls that one event has made so far.
@@ -114,6 +130,25 @@ class IoContext:
             self.refused_count += 1
             message = f"{self.name} is dead: what it still tries to do is refused"
             raise DeadInstance(message)
+
+    def check_usable(self) -> None:
+        """Refuse test code that is late, or on the wrong loop.
+
+        Raises:
+            WorldError: If the world has been disposed, or belongs to another loop.
+        """
+        if self.is_closed:
+            message = (
+                "the world of this binding has been disposed: use it inside `async with "
+                "Miniflare(...) as mf:`, or get it anew from the Miniflare that is open"
+            )
+            raise WorldError(message)
+        if asyncio._get_running_loop() not in (None, self.loop):
+            message = (
+                "this binding belongs to another simulation: get it from a Miniflare that was "
+                "entered inside the emulator.run() that uses it"
+            )
+            raise WorldError(message)
 
     def die(self) -> None:
         """Power is gone. Effects that still read from this context break off."""
@@ -166,6 +201,8 @@ class IoContext:
                 )
         future = SimulationFuture(loop=self.loop)
         future.waits_for = operation  # type: ignore[assignment]  # Put into words on demand.
+        if self.is_outside:
+            future.place = _place_in_test()
         journey = _Journey(self, operation, effect, future, lane, travel_ms)
         self.in_flight_count += 1
         gate = self.output_gate
@@ -179,6 +216,9 @@ class IoContext:
         """The answer to a call that is refused before it leaves."""
         future = SimulationFuture(loop=self.loop)
         future.set_exception(error)
+        if self.is_outside:
+            future.place = _place_in_test()
+            self.simulation.calls.failed(future)
         return future
 
     def carry_inner(self, operation: Operation, effect: Callable[[], Any]) -> SimulationFuture:
@@ -356,6 +396,16 @@ class _Journey:
             future.set_result(self.value)
         else:
             future.set_exception(self.error)
+            if self.context.is_outside:
+                self.context.simulation.calls.failed(future)
+
+
+def _place_in_test() -> tuple[CodeType, int]:
+    """The innermost line outside of this package."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame.f_code, frame.f_lineno
 
 
 async def _await(value: Any) -> Any:

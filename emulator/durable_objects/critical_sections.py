@@ -15,6 +15,7 @@ from emulator.durable_objects.gates import InputGate, Section
 from emulator.errors import JsException
 from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.handles import Handle, SimulationFuture
+from emulator.simulation.waiters import describe_waiter
 
 if TYPE_CHECKING:
     import asyncio
@@ -90,8 +91,8 @@ class CriticalSections:
             context = self._base.copy()
             context.run(SECTION.set, section)
             error = JsException(_TOO_LONG, overloaded=True)
-            deadline = self._deadlines.set(self._limit_ms, error)
             task = loop.create_task(run(), name=name, context=context)
+            deadline = self._deadlines.set(self._limit_ms, error, lambda: self._tell(task))
             task.add_done_callback(lambda task: end(task, deadline), context=self._base)
 
         def end(task: asyncio.Task[Any], deadline: Handle) -> None:
@@ -111,6 +112,18 @@ class CriticalSections:
         section = Section(SECTION.get(), begin)
         self._gate.begin(section)
         return answer
+
+    def _tell(self, task: asyncio.Task[Any]) -> None:
+        """Say in the logs what the platform's words do not: who waited for what."""
+        if self._context.logs is None:
+            return
+        waiting = self._gate.statistics().waiter_count
+        self._context.logs.write(
+            "WARNING",
+            f"the input gate was shut for {self._limit_ms / 1000:g} s and {waiting} events "
+            f"wait at it: {describe_waiter(task)}",
+            self._context.name,
+        )
 
     def __repr__(self) -> str:
         return f"<CriticalSections of {self._context.name}>"

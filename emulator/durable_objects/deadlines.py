@@ -34,10 +34,23 @@ class Deadlines:
         self._strike = strike
         self._handles: dict[Handle, None] = {}
 
-    def set(self, limit_ms: int, error: JsException) -> Handle:
-        """Strike with `error` in so many milliseconds."""
-        due_ms = self._loop.clock.now_ms + limit_ms
-        handle = self._loop.deliver(due_ms, self._strike, error)
+    def set(
+        self, limit_ms: int, error: JsException, tell: Callable[[], None] | None = None
+    ) -> Handle:
+        """Strike with `error` in so many milliseconds.
+
+        Args:
+            limit_ms: From now.
+            error: What ends the instance.
+            tell: Called before that, for what the platform's words do not say.
+        """
+
+        def strike() -> None:
+            if tell is not None:
+                tell()
+            self._strike(error)
+
+        handle = self._loop.deliver(self._loop.clock.now_ms + limit_ms, strike)
         self._handles[handle] = None
         return handle
 

@@ -63,12 +63,14 @@ async def answer_fetch(target: object, request: Request) -> Response:
     """Hand a request to the `fetch` handler."""
     fetch = getattr(target, "fetch", None)
     if fetch is None:
-        message = "Handler does not export a fetch() function."
-        raise JsException(message)
+        error = JsException("Handler does not export a fetch() function.")
+        kind = type(target).__name__
+        error.add_note(f"the class {kind} has no method `async def fetch(self, request)`")
+        raise error
     value = relaxed_call(fetch, request)
     if is_awaitable(value):
         value = await value
-    return checked_answer(value).delivered(request.url, is_head=request.method == "HEAD")
+    return checked_answer(value, fetch).delivered(request.url, is_head=request.method == "HEAD")
 
 
 async def answer_alarm(target: object, info: AlarmInvocationInfo) -> bool:

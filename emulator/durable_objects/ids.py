@@ -38,14 +38,18 @@ class DurableObjectId:
         jurisdiction: Always None: workerd has no jurisdictions.
     """
 
-    __slots__ = ("_bytes", "_hex", "jurisdiction", "name")
+    __slots__ = ("_bytes", "_hex", "jurisdiction", "name", "unique_key")
 
-    def __init__(self, raw: bytes, *, name: str | None = None) -> None:
+    def __init__(
+        self, raw: bytes, *, name: str | None = None, unique_key: str | None = None
+    ) -> None:
         assert len(raw) == 2 * _HALF_BYTES
         self._bytes = raw
         self._hex = raw.hex()
         self.name = name
         self.jurisdiction: str | None = None
+        #: Of the namespace that made it, where that is known. Not for worker code.
+        self.unique_key = unique_key
 
     def equals(self, other: DurableObjectId) -> bool:
         """Whether both name the same object; names are not compared.
@@ -122,7 +126,7 @@ class IdFactory:
         text = js_string(name)
         # As workerd hashes it: each byte of a lone surrogate is a U+FFFD.
         raw = self._derive(self._digest(well_formed(text).encode()))
-        return DurableObjectId(raw, name=text)
+        return DurableObjectId(raw, name=text, unique_key=self.unique_key)
 
     def id_from_string(self, text: Any = _MISSING) -> DurableObjectId:
         """The ID that `str(id)` gave; it has no name.
@@ -142,7 +146,8 @@ class IdFactory:
 
     def new_unique_id(self) -> DurableObjectId:
         """A new ID of random bytes. Whether a jurisdiction is legal, the namespace says."""
-        return DurableObjectId(self._derive(self._randomness_bytes(_HALF_BYTES)))
+        raw = self._derive(self._randomness_bytes(_HALF_BYTES))
+        return DurableObjectId(raw, unique_key=self.unique_key)
 
     def _digest(self, data: bytes) -> bytes:
         return hmac.digest(self._key, data, "sha256")[:_HALF_BYTES]

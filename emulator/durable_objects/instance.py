@@ -23,6 +23,7 @@ from emulator.durable_objects.deadlines import Deadlines
 from emulator.durable_objects.events import Event, outcome_of
 from emulator.durable_objects.gates import InputGate, OutputGate
 from emulator.durable_objects.handlers import answer_alarm, answer_fetch, answer_rpc
+from emulator.durable_objects.relaxed_call import note_arguments
 from emulator.durable_objects.rpc import carry_error
 from emulator.durable_objects.state import DurableObjectState
 from emulator.durable_objects.timer_line import TimerLine
@@ -109,6 +110,8 @@ class Instance:
         except (DurableObjectAbort, DeadInstance):
             return  # It has reset itself.
         except Exception as error:
+            if isinstance(error, TypeError):
+                note_arguments(error, kind.cls, "(ctx, env)", self.state, kind.env())
             # When the turn is over, as an event of its own: whoever called can wait by then.
             self._loop.deliver(self._loop.clock.now_ms, self._fail, error)
             return

@@ -6,12 +6,19 @@ they were first reached. Leaves to others: calling (the stub), living (the insta
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+import warnings
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from emulator.durable_objects.ids import DurableObjectId, IdFactory
-from emulator.durable_objects.record import ObjectKind, ObjectRecord
+from emulator.durable_objects.record import ObjectKind, ObjectRecord, ObjectSnapshot
 from emulator.durable_objects.stub import DurableObjectStub
-from emulator.errors import JsException, JsRangeError, JsTypeError, WorldError
+from emulator.errors import (
+    JsException,
+    JsRangeError,
+    JsTypeError,
+    WorldError,
+    no_attribute,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -46,6 +53,8 @@ class DurableObjectNamespace:
         self._simulation = simulation
         self.kind = kind
         self.binding_name = binding_name
+        #: What ids are derived from.
+        self.unique_key = unique_key
         self._outside = outside
         self._is_disposed = False
         #: Ours among the lanes of the loop, which outlives us.
@@ -110,7 +119,20 @@ class DurableObjectNamespace:
                 "Failed to execute 'get' on 'DurableObjectNamespace': parameter 1 is not of "
                 "type 'DurableObjectId'."
             )
-            raise JsTypeError(message)
+            error = JsTypeError(message)
+            error.add_note(
+                f"{self.binding_name}.get() takes an id: {self.binding_name}.get("
+                f"{self.binding_name}.idFromName(name)), or getByName(name), not {object_id!r}"
+            )
+            raise error
+        if object_id.unique_key not in (None, self.unique_key):
+            # As workerd has it, which asks only whether it is an id (measured).
+            warnings.warn(
+                f"{object_id!r} was made by another namespace ({object_id.unique_key}) than "
+                f"{self.binding_name} ({self.unique_key}), which makes a new object of it: "
+                f"make the id with {self.binding_name}.idFromName(name)",
+                stacklevel=2,
+            )
         mode = {**(options or {}), **keywords}.get("routingMode")
         if mode not in (None, "primary-only"):
             message = f"unknown routingMode: {mode}"
@@ -170,6 +192,25 @@ class DurableObjectNamespace:
         """Every record, in the order in which they were first reached. Not for worker code."""
         return tuple(self._records.values())
 
+    def snapshot(self) -> tuple[ObjectSnapshot, ...]:
+        """Every object as a power cut would leave it now. Not for worker code."""
+        return tuple(record.snapshot() for record in self._records.values())
+
+    def restore(self, snapshot: tuple[ObjectSnapshot, ...]) -> None:
+        """Hold the objects of a snapshot and no others. Not for worker code."""
+        others = self._records
+        for record in others.values():
+            record.erase("restore")
+        # Stubs may know an object of before, so it keeps its record; the order is the
+        # snapshot's.
+        self._records = {}
+        for stored in snapshot:
+            key = str(stored.id)
+            record = others.pop(key) if key in others else self.record(stored.id)
+            self._records[key] = record
+            record.restore(stored)
+        self._records.update(others)
+
     def dispose(self) -> None:
         """The world ends. Not for worker code."""
         self._is_disposed = True
@@ -181,6 +222,10 @@ class DurableObjectNamespace:
     def _refuse_jurisdiction() -> None:
         message = "Jurisdiction restrictions are not implemented in workerd."
         raise JsException(message)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        hint = f" (a method of an object is called on {self.binding_name}.getByName(...))"
+        raise no_attribute(self, name, hint)
 
     def __repr__(self) -> str:
         return f"<DurableObjectNamespace {self.binding_name}, {len(self._records)} objects>"

@@ -7,7 +7,7 @@ others: when writes become durable (the units), and what the pairs mean (the sto
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from emulator.durable_objects.alarm_slot import AlarmSlot, StoredAlarm
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from emulator.durable_objects.units import WriteUnits
     from emulator.simulation.runner import Simulation
-    from emulator.sqlite.database import Database
+    from emulator.sqlite.database import Database, Snapshot
 
-__all__ = ["ObjectDatabase"]
+__all__ = ["ObjectDatabase", "StoredState"]
 
 _SCHEMA: Final = (
     "CREATE TABLE _cf_KV (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID",
@@ -27,6 +27,22 @@ _SCHEMA: Final = (
 #: Row 1 of `_cf_METADATA`: the alarm time in nanoseconds since the epoch, or NULL.
 _ALARM_ROW: Final = 1
 _NS_PER_MS: Final = 1_000_000
+
+
+class StoredState(NamedTuple):
+    """What an object has stored, as a power cut would leave it.
+
+    Attributes:
+        sqlite: None if it never wrote.
+        alarm_time_ms: Epoch milliseconds, or None.
+        alarm_row_ms: The same in its row, which may still lack the end of an alarm.
+        bookmark_count: The calls of `getCurrentBookmark`.
+    """
+
+    sqlite: Snapshot | None
+    alarm_time_ms: int | None
+    alarm_row_ms: int | None
+    bookmark_count: int
 
 
 @final
@@ -59,17 +75,22 @@ class ObjectDatabase:
         """The SQLite database, with the platform's own tables."""
         if self.sqlite is None:
             # Here, because an object that never writes should not load SQLite.
-            from emulator.sqlite.database import Database, image_of
+            from emulator.sqlite.database import image_of
 
-            # The clock alone: whoever steps a statement remembers how to ask for the time.
-            clock, randomness = self._simulation.clock, self._simulation.randomness
-            stream = f"sql.{self.name}"
-            self.sqlite = Database(
-                now_ms=lambda: clock.now_ms,
-                random_bytes=lambda size: randomness.token_bytes(stream, size),
-            )
+            self.sqlite = self._new_sqlite()
             self.sqlite.deserialize(image_of(*_SCHEMA))
         return self.sqlite
+
+    def _new_sqlite(self) -> Database:
+        from emulator.sqlite.database import Database
+
+        # The clock alone: whoever steps a statement remembers how to ask for the time.
+        clock, randomness = self._simulation.clock, self._simulation.randomness
+        stream = f"sql.{self.name}"
+        return Database(
+            now_ms=lambda: clock.now_ms,
+            random_bytes=lambda size: randomness.token_bytes(stream, size),
+        )
 
     def write_alarm_row(self) -> None:
         """Bring the stored row up to the slot, in whatever transaction is open."""
@@ -124,6 +145,26 @@ class ObjectDatabase:
         if self.units is not None:
             for frame in self.units.frames:
                 frame.alarm = change(frame.alarm)
+
+    def snapshot(self) -> StoredState:
+        """What a power cut would leave now."""
+        return StoredState(
+            None if self.sqlite is None else self.sqlite.snapshot(),
+            self.alarm_time_ms,
+            self._alarm_row_ms,
+            self.bookmark_count,
+        )
+
+    def restore(self, stored: StoredState) -> None:
+        """Hold what a snapshot holds. This database must be new."""
+        assert self.sqlite is None, "an old database is closed, not filled"
+        self.alarm = AlarmSlot(stored.alarm_time_ms)
+        self._alarm_row_ms = stored.alarm_row_ms
+        self.bookmark_count = stored.bookmark_count
+        if stored.sqlite is not None:
+            self.sqlite = self._new_sqlite()
+            self.sqlite.restore(stored.sqlite)
+            self.write_alarm_row()
 
     def close(self) -> None:
         """Forget everything."""

@@ -8,7 +8,7 @@ others: what an instance does, when alarms fire.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from emulator.durable_objects.alarms import AlarmOutcome, AlarmScheduler
 from emulator.durable_objects.instance import Instance
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from emulator.durable_objects.broken import Broken
     from emulator.durable_objects.context import IoContext
     from emulator.durable_objects.ids import DurableObjectId
+    from emulator.durable_objects.object_database import StoredState
     from emulator.limits import Limits
     from emulator.simulation.handles import Handle
     from emulator.simulation.runner import Simulation
 
-__all__ = ["ObjectKind", "ObjectRecord"]
+__all__ = ["ObjectKind", "ObjectRecord", "ObjectSnapshot"]
 
 EVICTION_MS: Final = 10_000
 
@@ -54,6 +55,20 @@ class ObjectKind:
     has_enhanced_errors: bool = False
     delete_all_deletes_alarm: bool = True
     prevents_eviction: bool = False
+
+
+class ObjectSnapshot(NamedTuple):
+    """One object at one instant.
+
+    Attributes:
+        id: With its name, if the object was ever reached by one.
+        was_started: Whether there has ever been an instance.
+        stored: What it has stored.
+    """
+
+    id: DurableObjectId
+    was_started: bool
+    stored: StoredState
 
 
 @final
@@ -147,14 +162,32 @@ class ObjectRecord:
         if broken is not None and broken.is_disconnect:
             self.alarms.restart()
 
-    def erase(self) -> None:
-        """Forget everything that was stored, as local workerd's deleteAllDurableObjects."""
+    def erase(self, caller: str = "deleteAllDurableObjects") -> None:
+        """Forget everything that was stored, as local workerd's deleteAllDurableObjects.
+
+        Args:
+            caller: What the calls under way are told.
+        """
         if self.instance is not None:
-            self.instance.reset(JsException("Application called deleteAllDurableObjects()."))
+            self.instance.reset(JsException(f"Application called {caller}()."))
         self.alarms.stop()
         self.database.close()
         self.database = ObjectDatabase(self.simulation, self.name)
         self.was_started = False
+
+    def snapshot(self) -> ObjectSnapshot:
+        """The object as a power cut would leave it now."""
+        return ObjectSnapshot(self.id, self.was_started, self.database.snapshot())
+
+    def restore(self, snapshot: ObjectSnapshot) -> None:
+        """Become what a snapshot holds; this object must be new, or erased.
+
+        The alarm is armed as after a power cut: for its stored time, at once if that is over,
+        and as a first run.
+        """
+        self.id, self.was_started, stored = snapshot
+        self.database.restore(stored)
+        self.alarms.restart()
 
     def dispose(self) -> None:
         """The world ends."""

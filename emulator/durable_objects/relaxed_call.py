@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["relaxed_call"]
+__all__ = ["note_arguments", "relaxed_call"]
 
 
 def relaxed_call(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -28,3 +28,29 @@ def relaxed_call(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
     count = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
     return function(*arguments[:count])
+
+
+def note_arguments(
+    error: TypeError, function: Callable[..., Any], told: str, *arguments: Any
+) -> None:
+    """If a call failed because the function does not take its arguments, say what they are.
+
+    Args:
+        error: What the call raised; it gets the note.
+        function: What was called.
+        told: Its arguments in words.
+        arguments: The arguments themselves.
+    """
+    if not _takes(function, arguments):
+        name = getattr(function, "__qualname__", repr(function))
+        error.add_note(f"{name} is called with {told}: let it take these")
+
+
+def _takes(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # Nobody knows what it takes.
+    return True

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from emulator.errors import JsException, JsTypeError, js_error
+from emulator.errors import JsException, JsTypeError, js_error, meant
 from emulator.values import serialized_size_bound, structured_clone
 
 __all__ = ["carry_error", "check_message_size", "resolve"]
@@ -92,11 +92,17 @@ def _own_property(target: object, name: str) -> Any:
             if isinstance(found, (staticmethod, classmethod)):
                 break
             return getattr(target, candidate)
-    raise _missing(name)
+    raise _missing(name, type(target))
 
 
-def _missing(name: str) -> JsTypeError:
-    return JsTypeError(f'The RPC receiver does not implement the method "{name}".')
+def _missing(name: str, cls: type | None = None) -> JsTypeError:
+    error = JsTypeError(f'The RPC receiver does not implement the method "{name}".')
+    if cls is not None:
+        base: type = next((o for o in cls.__mro__ if "__workers_rpc__" in vars(o)), object)
+        methods = [known for known in dir(cls) if not hasattr(base, known)]
+        hint = meant(name, methods) or f"; it has {', '.join(methods) or 'no methods'}"
+        error.add_note(f"the class {cls.__name__} has no method {name!r}{hint}")
+    return error
 
 
 def check_message_size(message: Any, bytes_max: int) -> None:
@@ -148,6 +154,8 @@ def carry_error(error: BaseException, *, is_enhanced: bool) -> JsException:
             name, message = "Error", f"{name}: {message}" if message else name
     carried = js_error(name, message, remote=True, retryable=retryable, overloaded=overloaded)
     carried.properties = properties
+    for note in getattr(error, "__notes__", ()):
+        carried.add_note(note)
     return carried
 
 

@@ -86,7 +86,8 @@ class DurableObjectStub:
 
     def __getattr__(self, name: str) -> RpcProperty:
         if not _is_remote(name):
-            raise AttributeError(name)
+            message = f"{name!r} is no name for RPC: call a method without `__` in front"
+            raise AttributeError(message)
         return RpcProperty(self, (name,))
 
     def fetch(

@@ -7,14 +7,16 @@ Promises: Miniflare's names in snake_case, plus what simulated time makes possib
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self, final
+import re
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, final
 
 import httpx
 
-from emulator.errors import ConfigurationError, WorldError
+from emulator.errors import ConfigurationError, WorldError, no_attribute
 from emulator.http.transport import WorkerTransport
 from emulator.runtime.options import parse
 from emulator.runtime.world import World
+from emulator.simulation.calls import awaited
 from emulator.simulation.clock import duration_ms, instant_ms
 from emulator.simulation.runner import current_simulation
 
@@ -23,12 +25,19 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from emulator.runtime.console import LogRecord
+    from emulator.runtime.snapshot import WorldSnapshot
     from emulator.simulation.clock import Clock
     from emulator.simulation.rules import RuleSet
     from emulator.simulation.trace import Trace
     from emulator.web.js_dict import JsDict
 
 __all__ = ["Miniflare", "WorkerHandle"]
+
+
+_ABSOLUTE: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
+_REQUEST_OPTIONS: Final = (
+    "method", "params", "headers", "cookies", "content", "data", "files", "json", "extensions",
+)  # fmt: skip
 
 
 @final
@@ -48,13 +57,36 @@ class Miniflare:
 
     def __init__(self, **options: Any) -> None:
         self._options = parse(options)
+        self._origin: World | None = None
+        self._snapshot: WorldSnapshot | None = None
         self._world: World | None = None
+
+    @classmethod
+    def forked(cls, world: World) -> Self:
+        """A Miniflare that is yet to be entered, and holds then what a world holds now.
+
+        Args:
+            world: Where its options and everything that is stored come from.
+        """
+        fork = cls.__new__(cls)
+        fork._options = world.options
+        fork._origin, fork._snapshot = world, world.snapshot()
+        fork._world = None
+        return fork
 
     async def __aenter__(self) -> Self:
         if self._world is not None:
             message = "this Miniflare has been entered before; make a new one"
             raise WorldError(message)
-        self._world = World(self._options, current_simulation())
+        simulation = current_simulation()
+        if self._origin is not None and self._origin.simulation is not simulation:
+            message = (
+                "a fork belongs to the simulation of its origin: enter it there, or put a "
+                "snapshot into a world of this one with restore()"
+            )
+            raise WorldError(message)
+        self._world = World(self._options, simulation, self._snapshot)
+        self._origin = self._snapshot = None
         return self
 
     async def __aexit__(
@@ -65,6 +97,16 @@ class Miniflare:
     ) -> None:
         if self._world is not None:
             self._world.dispose(exc)
+
+    def __enter__(self) -> NoReturn:
+        message = (
+            "a Miniflare is entered with `async with Miniflare(...) as mf:`, in an async "
+            "function run by emulator.run(), not with `with`"
+        )
+        raise WorldError(message)
+
+    def __exit__(self, *error: object) -> None:
+        """Never reached; without it Python would not ask `__enter__`."""
 
     async def dispose(self) -> None:
         """End the world: nothing of it runs again. The end of `async with` does it too."""
@@ -94,8 +136,16 @@ class Miniflare:
             raise WorldError(message)
         return world
 
+    @property
+    def _open_world(self) -> World:
+        """The world, for what a disposed one does not do."""
+        world = self.world
+        world.check_open()
+        return world
+
     # -- requests --------------------------------------------------------------------------
 
+    @awaited
     async def dispatch_fetch(self, url: str, **options: Any) -> httpx.Response:
         """Send one request to the worker and read its answer.
 
@@ -109,16 +159,10 @@ class Miniflare:
 
         Raises:
             Exception: Whatever the worker's handler raised.
-            ConfigurationError: If the URL is not absolute.
+            ConfigurationError: If the URL is not absolute, or an option is unknown.
         """
         world = self.world
-        if "://" not in url:
-            message = (
-                f"dispatch_fetch needs an absolute URL such as 'http://localhost{url}', got "
-                f"{url!r}; or use mf.client()"
-            )
-            raise ConfigurationError(message)
-        request = httpx.Request(options.pop("method", "GET"), url, **options)
+        request = _request(url, options)
         response = await WorkerTransport(world).handle_async_request(request)
         if isinstance(response.stream, httpx.ByteStream):
             response.read()
@@ -145,7 +189,7 @@ class Miniflare:
 
     def get_bindings(self) -> dict[str, Any]:
         """Every binding by name: exactly the objects that the worker sees."""
-        return dict(vars(self.world.env))
+        return _Bindings(vars(self._open_world.env))
 
     def get_durable_object_namespace(self, name: str) -> Any:
         """The Durable Object namespace bound as `name`.
@@ -153,7 +197,7 @@ class Miniflare:
         Raises:
             ConfigurationError: If there is none.
         """
-        return self._binding(self.world.namespaces, name, "durable_objects")
+        return self._binding(self._open_world.namespaces, name, "durable_objects")
 
     def get_r2_bucket(self, name: str) -> Any:
         """The R2 bucket bound as `name`.
@@ -161,7 +205,7 @@ class Miniflare:
         Raises:
             ConfigurationError: If there is none.
         """
-        return self._binding(self.world.buckets, name, "r2_buckets")
+        return self._binding(self._open_world.buckets, name, "r2_buckets")
 
     def get_d1_database(self, name: str) -> Any:
         """The D1 database bound as `name`.
@@ -169,7 +213,7 @@ class Miniflare:
         Raises:
             ConfigurationError: If there is none.
         """
-        return self._binding(self.world.databases, name, "d1_databases")
+        return self._binding(self._open_world.databases, name, "d1_databases")
 
     def s3_client(self, name: str) -> Any:
         """A boto3 S3 client that sees the world's buckets under their real names.
@@ -181,13 +225,13 @@ class Miniflare:
             ConfigurationError: If there is no such bucket.
         """
         self.get_r2_bucket(name)
-        storage = self.world.storage
+        storage = self._open_world.storage
         assert storage is not None, "a bound bucket has a storage"
         return storage.s3_client()
 
     @staticmethod
     def _binding(bindings: dict[str, Any], name: str, option: str) -> Any:
-        if name not in bindings:
+        if not isinstance(name, str) or name not in bindings:
             message = (
                 f"there is no {name!r} in {option}; there is {', '.join(bindings) or 'none'}"
             )
@@ -196,20 +240,26 @@ class Miniflare:
 
     # -- time ------------------------------------------------------------------------------
 
+    @awaited
     async def advance(self, duration: int | float | timedelta) -> None:
         """Let time pass: deliver everything that falls due, in order.
 
         Args:
             duration: A timedelta, or milliseconds.
+
+        Raises:
+            ConfigurationError: If it is negative or no duration.
         """
-        loop = self.world.simulation.loop
+        loop = self._open_world.simulation.loop
         arrived = loop.create_future()
+        arrived.waits_for = "the end of advance()"
         loop.deliver_last(
             loop.clock.now_ms + duration_ms(duration),
             lambda: None if arrived.done() else arrived.set_result(None),
         )
         await arrived
 
+    @awaited
     async def run_until_idle(self) -> None:
         """Let time jump until no event and no alarm is pending.
 
@@ -217,7 +267,7 @@ class Miniflare:
             SimulationRunaway: If that never comes, such as with an alarm that always sets
                 itself again.
         """
-        await self.world.simulation.loop.wait_idle()
+        await self._open_world.simulation.loop.wait_idle()
 
     @property
     def clock(self) -> Clock:
@@ -239,8 +289,40 @@ class Miniflare:
         """What workers printed or logged, oldest first."""
         return self.world.console.records
 
+    def __getattr__(self, name: str) -> NoReturn:
+        raise no_attribute(self, name)
+
     def __repr__(self) -> str:
         return f"<Miniflare {self._world!r}>"
+
+
+@final
+class _Bindings(dict[str, Any]):
+    """Bindings by name; a name that is not there is told with those that are."""
+
+    def __missing__(self, name: object) -> NoReturn:
+        message = f"there is no binding {name!r}; there is {', '.join(self) or 'none'}"
+        raise KeyError(message)
+
+
+def _request(url: str, options: dict[str, Any]) -> httpx.Request:
+    if not isinstance(url, str) or not _ABSOLUTE.match(url):
+        message = (
+            "dispatch_fetch needs an absolute URL such as 'http://localhost/path', got "
+            f"{url!r}; or use mf.client()"
+        )
+        raise ConfigurationError(message)
+    for name in options:
+        if name not in _REQUEST_OPTIONS:
+            message = (
+                f"dispatch_fetch has no option {name!r}; it has {', '.join(_REQUEST_OPTIONS)}"
+            )
+            raise ConfigurationError(message)
+    method = options.pop("method", "GET")
+    if not isinstance(method, str):
+        message = f"dispatch_fetch: method must be a string such as 'POST', got {method!r}"
+        raise ConfigurationError(message)
+    return httpx.Request(method, url, **options)
 
 
 @final
@@ -254,6 +336,7 @@ class WorkerHandle:
     def __init__(self, world: World) -> None:
         self._world = world
 
+    @awaited
     async def scheduled(
         self, *, cron: str = "", scheduled_time: int | datetime | None = None
     ) -> JsDict:

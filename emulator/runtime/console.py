@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from emulator.durable_objects.context import IoContext
     from emulator.simulation.clock import Clock
 
-__all__ = ["Console", "LogRecord", "worker_output"]
+__all__ = ["Console", "LogRecord", "stand_aside", "stand_in", "worker_output"]
 
 _logger = logging.getLogger("emulator.console")
 _logger.setLevel(logging.DEBUG)
@@ -139,6 +139,11 @@ class _Tap(logging.Handler):
             logging.getLogger().removeHandler(self)
             self.stand_aside()
 
+    @property
+    def is_in(self) -> bool:
+        """Whether it has taken the place of `sys.stdout`; others may have taken it since."""
+        return self._printer is not None
+
     def stand_in(self) -> None:
         """Take the place of the present `sys.stdout`, if any world listens."""
         if self._count and (self._printer is None or sys.stdout is not self._printer):
@@ -164,6 +169,28 @@ class _Tap(logging.Handler):
 
 
 _tap = _Tap()
+
+
+def stand_aside(debugger: Any) -> bool:
+    """Let a debugger that stops in worker code speak to the terminal, not to the logs.
+
+    Args:
+        debugger: A `pdb.Pdb`.
+
+    Returns:
+        Whether worker output was being caught; then `stand_in` shall follow.
+    """
+    if not _tap.is_in:
+        return False
+    if isinstance(debugger.stdout, _Printer):
+        debugger.stdout = debugger.stdout.real
+    _tap.stand_aside()
+    return True
+
+
+def stand_in() -> None:
+    """Catch worker output again."""
+    _tap.stand_in()
 
 
 @contextmanager

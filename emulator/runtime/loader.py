@@ -12,18 +12,19 @@ import inspect
 import sys
 import traceback
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.errors import ConfigurationError
 from emulator.runtime.isolate import Isolate
 from emulator.sdk import finder
-from emulator.sdk.workers import DurableObject
+from emulator.sdk.workers import DurableObject, WorkerEntrypoint, WorkflowEntrypoint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Script", "load"]
 
+_JAVASCRIPT: Final = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 _compiled: dict[str, tuple[int, CodeType]] = {}
 
 
@@ -56,6 +57,27 @@ class Script:
         """A module-level handler such as `on_fetch`, or None."""
         return self._names.get(f"on_{name}")
 
+    def missing_handler(self, name: str) -> str:
+        """What to do about an event that nothing in the script answers."""
+        arguments = "request" if name == "fetch" else "controller, env, ctx"
+        if self.entrypoint is not None:
+            return (
+                f"{self.label}: the class {self.entrypoint.__name__} needs a method "
+                f"`async def {name}(self, {arguments})`"
+            )
+        others = [
+            name
+            for name, value in self._names.items()
+            if isinstance(value, type)
+            and issubclass(value, WorkerEntrypoint)
+            and value is not WorkerEntrypoint
+        ]
+        found = f"; it has {', '.join(others)}" if others else ""
+        return (
+            f"{self.label} needs `class Default(WorkerEntrypoint)` with a method "
+            f"`async def {name}(self, {arguments})`{found}"
+        )
+
     def object_class(self, class_name: str, binding: str) -> Any:
         """The class of a Durable Object namespace.
 
@@ -64,6 +86,14 @@ class Script:
         """
         found = self._names.get(class_name)
         if isinstance(found, type):
+            if not _may_be_object(found):
+                message = (
+                    f"durable_objects[{binding!r}] names the class {class_name!r} of "
+                    f"{self.label}, which is no Durable Object: write "
+                    f"`class {class_name}(DurableObject):`, with `from workers import "
+                    "DurableObject`"
+                )
+                raise ConfigurationError(message)
             return found
         classes = [
             name
@@ -77,6 +107,14 @@ class Script:
             f"does not define; it has {', '.join(classes) or 'no such classes'}"
         )
         raise ConfigurationError(message)
+
+
+def _may_be_object(cls: type) -> bool:
+    """Whether objects of the class could be reached. Others than DurableObject have no RPC."""
+    if issubclass(cls, DurableObject):
+        return True
+    is_other = issubclass(cls, WorkerEntrypoint | WorkflowEntrypoint)
+    return not is_other and (hasattr(cls, "fetch") or hasattr(cls, "alarm"))
 
 
 def load(*, script_path: Path | None, worker: Any) -> Script:
@@ -97,7 +135,8 @@ def load(*, script_path: Path | None, worker: Any) -> Script:
         try:
             worker = importlib.import_module(worker)
         except ImportError as error:
-            message = f"option worker: cannot import {worker!r}: {error}"
+            hint = "; for a file, use script_path" if worker.endswith(".py") else ""
+            message = f"option worker: cannot import {worker!r}: {error}{hint}"
             raise ConfigurationError(message) from error
     if isinstance(worker, ModuleType):
         return Script(vars(worker), f"module {worker.__name__}")
@@ -112,17 +151,27 @@ def load(*, script_path: Path | None, worker: Any) -> Script:
 
 
 def _load_file(path: Path) -> Script:
+    if path.suffix in _JAVASCRIPT:
+        message = (
+            f"option script_path: {path.name} is JavaScript, and the emulator runs workers "
+            "written in Python: give a .py file, or run it on the real runtime with "
+            "emulator.workerd.Miniflare (in pytest, --emulator-target workerd)"
+        )
+        raise ConfigurationError(message)
     code = _compile(path)
     try:
         names = Isolate(path).run(code)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = [
             line
             for frame, line in traceback.walk_tb(error.__traceback__)
             if frame.f_code.co_filename == str(path)
         ]
         where = f"{path.name}, line {lines[0]}," if lines else path.name
-        message = f"{where} failed while it was loaded: {type(error).__name__}: {error}"
+        message = (
+            f"{where} failed while it was loaded: {type(error).__name__}: {error}; correct it "
+            "there"
+        )
         raise ConfigurationError(message) from error
     return Script(names, path.name)
 
@@ -137,7 +186,8 @@ def _compile(path: Path) -> CodeType:
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         where = path.name if line is None else f"{path.name}, line {line}"
-        message = f"{where}: {error.args[0] if error.args else error}"
+        what = error.args[0] if error.args else error
+        message = f"{where}, is not Python: {what}; correct it there"
         raise ConfigurationError(message) from error
     _compiled[str(path)] = (changed_ns, code)
     return code

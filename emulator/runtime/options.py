@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from emulator.errors import ConfigurationError, JsException
 from emulator.limits import Limits
@@ -24,7 +24,14 @@ from emulator.values import structured_clone
 if TYPE_CHECKING:
     from emulator.simulation.rules import Rule
 
-__all__ = ["COMPATIBILITY_DATE_DEFAULT", "D1Options", "ObjectOptions", "WorldOptions", "parse"]
+__all__ = [
+    "COMPATIBILITY_DATE_DEFAULT",
+    "D1Options",
+    "ObjectOptions",
+    "UnboundService",
+    "WorldOptions",
+    "parse",
+]
 
 COMPATIBILITY_DATE_DEFAULT: Final = "2026-04-01"
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
@@ -38,6 +45,7 @@ class ObjectOptions:
     class_name: str
     unique_key: str | None = None
     prevents_eviction: bool = False
+    uses_sqlite: bool = True
 
 
 @final
@@ -47,6 +55,32 @@ class D1Options:
 
     schema: Path | None = None
     migrations: Path | None = None
+
+
+@final
+class UnboundService:
+    """A service of which only the name is known: a place to be filled by `service_bindings`.
+
+    Args:
+        binding: The name under which the worker knows it.
+        service: The name of the other worker.
+        source: The file that names it.
+    """
+
+    def __init__(self, binding: str, service: str, source: str) -> None:
+        self._message = (
+            f"option service_bindings[{binding!r}] is missing: {source} binds {binding!r} to "
+            f"the worker {service!r}, which is not here; give what shall answer, such as "
+            f"service_bindings={{{binding!r}: async_function}}"
+        )
+
+    def refuse(self) -> NoReturn:
+        """Say what is missing.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        raise ConfigurationError(self._message)
 
 
 @final
@@ -64,6 +98,8 @@ class WorldOptions:
     service_bindings: Mapping[str, Any] = field(default_factory=dict)
     outbound_service: Any = None
     compatibility_date: str = COMPATIBILITY_DATE_DEFAULT
+    #: For the real runtime. What the emulator does depends on none of them.
+    compatibility_flags: Sequence[str] = ()
     limits: Limits = field(default_factory=lambda: Limits.named("paid"))
     faults: Sequence[Rule] = ()
 
@@ -94,7 +130,7 @@ def parse(options: Mapping[str, Any]) -> WorldOptions:
     parsed = WorldOptions(
         name=_text("name", options.get("name", "")),
         script_path=None if script_path is None else _file("script_path", script_path),
-        worker=worker,
+        worker=None if worker is None else _worker(worker),
         durable_objects=_durable_objects(options.get("durable_objects") or {}),
         r2_buckets=_r2_buckets(options.get("r2_buckets") or ()),
         d1_databases=_d1_databases(options.get("d1_databases") or ()),
@@ -107,6 +143,7 @@ def parse(options: Mapping[str, Any]) -> WorldOptions:
         },
         outbound_service=_service("outbound_service", options.get("outbound_service")),
         compatibility_date=_date(options.get("compatibility_date", COMPATIBILITY_DATE_DEFAULT)),
+        compatibility_flags=_flags(options.get("compatibility_flags") or ()),
         limits=_limits(options.get("limits", "paid")),
         faults=_faults(options.get("faults") or ()),
     )
@@ -116,6 +153,17 @@ def parse(options: Mapping[str, Any]) -> WorldOptions:
 
 def _wrong(option: str, value: object, want: str) -> ConfigurationError:
     return ConfigurationError(f"option {option} must be {want}, got {value!r}")
+
+
+def _worker(value: object) -> Any:
+    if isinstance(value, str | ModuleType):
+        return value
+    # The classes of the platform, and plain ones if they answer anything.
+    if isinstance(value, type) and any(
+        hasattr(value, name) for name in ("__workers_rpc__", "fetch", "alarm")
+    ):
+        return value
+    raise _wrong("worker", value, "a module, its name, or a class of a worker or object")
 
 
 def _text(option: str, value: object) -> str:
@@ -128,8 +176,11 @@ def _file(option: str, value: object) -> Path:
     if not isinstance(value, str | Path):
         raise _wrong(option, value, "a path")
     path = Path(value)
+    if path.is_dir():
+        message = f"option {option}: {str(path)!r} is a folder; name the file in it"
+        raise ConfigurationError(message)
     if not path.is_file():
-        message = f"option {option}: there is no file {str(path)!r}"
+        message = f"option {option}: there is no file {str(path)!r}; give the path of one"
         raise ConfigurationError(message)
     return path
 
@@ -158,6 +209,8 @@ def _variables(value: object) -> dict[str, Any]:
 
 
 def _service(option: str, value: object) -> Any:
+    if isinstance(value, UnboundService):
+        value.refuse()
     if value is None or isinstance(value, str | ModuleType) or callable(value):
         return value
     want = "an async function of a request, a worker module or its name, or a worker class"
@@ -165,7 +218,7 @@ def _service(option: str, value: object) -> Any:
 
 
 def _binding_name(option: str, name: object) -> str:
-    if not isinstance(name, str) or not name.isidentifier():
+    if not isinstance(name, str) or not name.isidentifier() or name.startswith("__"):
         raise _wrong(option, name, "keyed by binding names such as 'BUCKET'")
     return name
 
@@ -187,24 +240,51 @@ def _durable_objects(value: object) -> dict[str, ObjectOptions]:
         }
         if unknown:
             raise _wrong(option, sorted(unknown), "without unknown keys")
-        if given.get("useSQLite", True) is not True:
-            raise _wrong(option, given, "SQLite-backed; classes without SQLite come later")
+        unique_key = given.get("unsafeUniqueKey")
         parsed[binding] = ObjectOptions(
             given["className"],
-            given.get("unsafeUniqueKey"),
-            bool(given.get("unsafePreventEviction", False)),
+            None if unique_key is None else _text(f"{option}['unsafeUniqueKey']", unique_key),
+            prevents_eviction=_switch(option, given, "unsafePreventEviction", default=False),
+            uses_sqlite=_switch(option, given, "useSQLite", default=True),
         )
     return parsed
+
+
+def _switch(option: str, given: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = given.get(name, default)
+    if not isinstance(value, bool):
+        raise _wrong(f"{option}[{name!r}]", value, "True or False")
+    return value
 
 
 def _r2_buckets(value: object) -> dict[str, str]:
     if isinstance(value, Mapping):
         return {
-            _binding_name("r2_buckets", k): _text("r2_buckets", v) for k, v in value.items()
+            _binding_name("r2_buckets", k): _bucket_name(f"r2_buckets[{k!r}]", v)
+            for k, v in value.items()
         }
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise _wrong("r2_buckets", value, "a list of binding names, or {binding: bucket name}")
     return {_binding_name("r2_buckets", name): name for name in value}
+
+
+def _bucket_name(option: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise _wrong(option, value, "the name of a bucket, such as 'exports'")
+    return value
+
+
+def _migrations(option: str, value: object) -> Path:
+    if not isinstance(value, str | Path):
+        raise _wrong(option, value, "the path of a folder")
+    path = Path(value)
+    if not path.is_dir():
+        message = f"option {option}: there is no folder {str(path)!r}"
+        raise ConfigurationError(message)
+    if not any(entry.suffix == ".sql" for entry in path.iterdir()):
+        message = f"option {option}: the folder {str(path)!r} has no migrations (*.sql) in it"
+        raise ConfigurationError(message)
+    return path
 
 
 def _d1_databases(value: object) -> dict[str, D1Options]:
@@ -221,12 +301,9 @@ def _d1_databases(value: object) -> dict[str, D1Options]:
         if not isinstance(given, Mapping) or set(given) - {"schema", "migrations"}:
             raise _wrong(option, given, "{'schema': FILE} or {'migrations': DIR}")
         schema, migrations = given.get("schema"), given.get("migrations")
-        if migrations is not None and not Path(migrations).is_dir():
-            message = f"option {option}: there is no folder {str(migrations)!r}"
-            raise ConfigurationError(message)
         parsed[binding] = D1Options(
             None if schema is None else _file(f"{option}['schema']", schema),
-            None if migrations is None else Path(migrations),
+            None if migrations is None else _migrations(f"{option}['migrations']", migrations),
         )
     return parsed
 
@@ -236,6 +313,16 @@ def _date(value: object) -> str:
         with suppress(ValueError):
             return date.fromisoformat(value).isoformat()
     raise _wrong("compatibility_date", value, "a date such as '2026-04-01'")
+
+
+def _flags(value: object) -> tuple[str, ...]:
+    if (
+        isinstance(value, str)
+        or not isinstance(value, Sequence)
+        or not all(isinstance(flag, str) for flag in value)
+    ):
+        raise _wrong("compatibility_flags", value, "a list of names")
+    return tuple(value)
 
 
 def _limits(value: object) -> Limits:
@@ -250,7 +337,7 @@ def _faults(value: object) -> tuple[Rule, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise _wrong("faults", value, "a list of rules from emulator.faults")
     for rule in value:
-        if not hasattr(rule, "decide"):
+        if isinstance(rule, type) or not hasattr(rule, "decide"):
             raise _wrong("faults", rule, "a list of rules from emulator.faults")
     return tuple(value)
 

@@ -7,9 +7,9 @@ the script (loader), the life of one event (invocation), who asks (the world).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
-from emulator.durable_objects.relaxed_call import relaxed_call
+from emulator.durable_objects.relaxed_call import note_arguments, relaxed_call
 from emulator.errors import JsException
 from emulator.simulation.awaitables import is_awaitable
 from emulator.web.js_dict import JsDict
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from emulator.web.response import Response
 
 __all__ = ["Worker"]
+
+
+#: What a handler is called with, by how many that are, for the note on an error.
+_ARGUMENTS: Final = {
+    1: "(request), and finds env and ctx in self.env and self.ctx",
+    3: "(event, env, ctx)",
+}
 
 
 @final
@@ -71,7 +78,8 @@ class Worker:
         request.headers.freeze()
 
         async def handler() -> Response:
-            return checked_answer(await self._call(invocation, "fetch", request))
+            answer = await self._call(invocation, "fetch", request)
+            return checked_answer(answer, self._handler("fetch"))
 
         return invocation.run(handler)
 
@@ -93,30 +101,44 @@ class Worker:
             except Exception as error:
                 outcome = "exception"
                 invocation.record_failure("scheduled.failed", error)
-            no_retry = controller.refuses_retry or not self._has("scheduled")
+                if self._handler("scheduled") is None:
+                    context, text = invocation.context, self.script.missing_handler("scheduled")
+                    context.logs.write("ERROR", text, context.name)
+            no_retry = controller.refuses_retry or self._handler("scheduled") is None
             return JsDict(outcome=outcome, noRetry=no_retry)
 
         return invocation.run(handler)
 
-    def _has(self, name: str) -> bool:
+    def _handler(self, name: str) -> Any:
+        """The function that answers such an event, or None."""
         entrypoint = self.script.entrypoint
         if entrypoint is None:
-            return self.script.handler(name) is not None
-        return hasattr(entrypoint, name)
+            return self.script.handler(name)
+        return getattr(entrypoint, name, None)
 
     async def _call(self, invocation: Invocation, name: str, event: Any) -> Any:
-        if not self._has(name):
-            message = f"Handler does not export a {name}() function."
-            raise JsException(message)
+        if self._handler(name) is None:
+            error = JsException(f"Handler does not export a {name}() function.")
+            error.add_note(self.script.missing_handler(name))
+            raise error
         entrypoint = self.script.entrypoint
         arguments: tuple[Any, ...] = (event, self._env, invocation.ctx)
         if entrypoint is None:
             target = self.script.handler(name)
         else:
-            target = getattr(entrypoint(invocation.ctx, self._env), name)
+            try:
+                instance = entrypoint(invocation.ctx, self._env)
+            except TypeError as error:
+                note_arguments(error, entrypoint, "(ctx, env)", invocation.ctx, self._env)
+                raise
+            target = getattr(instance, name)
             if name == "fetch":
                 arguments = arguments[:1]
-        value = relaxed_call(target, *arguments)
+        try:
+            value = relaxed_call(target, *arguments)
+        except TypeError as error:
+            note_arguments(error, target, _ARGUMENTS[len(arguments)], *arguments)
+            raise
         return await value if is_awaitable(value) else value
 
     def __repr__(self) -> str:

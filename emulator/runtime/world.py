@@ -8,6 +8,7 @@ again and nothing of it is kept. Leaves to others: the door for tests (the facad
 from __future__ import annotations
 
 import inspect
+from collections import deque
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, final
 
@@ -15,10 +16,12 @@ from emulator.bindings.services import Service
 from emulator.durable_objects.context import CURRENT, IoContext
 from emulator.durable_objects.namespace import DurableObjectNamespace
 from emulator.durable_objects.record import ObjectKind
-from emulator.errors import WorldError
+from emulator.errors import ConfigurationError, WorldError
 from emulator.runtime.console import Console
 from emulator.runtime.invocation import Invocation
 from emulator.runtime.loader import Script, load
+from emulator.runtime.snapshot import fill, take
+from emulator.runtime.statistics import WorldStatistics, statistics_of
 from emulator.runtime.worker import Worker
 from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.rules import Operation
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from emulator.bindings.r2 import R2Bucket, R2Storage
     from emulator.runtime.options import WorldOptions
+    from emulator.runtime.snapshot import WorldSnapshot
     from emulator.simulation.runner import Simulation
     from emulator.web.js_dict import JsDict
     from emulator.web.request import Request
@@ -64,18 +68,27 @@ class World:
     Args:
         options: Checked options.
         simulation: What it is a part of.
+        snapshot: What it holds from the start; None is nothing but the given schemas. It is a
+            fork then: the option `faults` has been added to the simulation already.
 
     Raises:
         ConfigurationError: If the script cannot be loaded or lacks a class.
     """
 
-    def __init__(self, options: WorldOptions, simulation: Simulation) -> None:
+    def __init__(
+        self,
+        options: WorldOptions,
+        simulation: Simulation,
+        snapshot: WorldSnapshot | None = None,
+    ) -> None:
         self.options = options
+        self._is_fork = snapshot is not None
         self.simulation = simulation
         self.is_disposed = False
         self.console = Console(simulation.clock)
         #: The context of test code: it has no gates and cannot lose power.
         self.outside = IoContext(simulation, "test")
+        self.outside.is_outside = True
         self.namespaces: dict[str, DurableObjectNamespace] = {}
         self.databases: dict[str, Any] = {}
         self.buckets: dict[str, R2Bucket] = {}
@@ -83,7 +96,8 @@ class World:
         self.storage: R2Storage | None = None
         self.env = Env(options.bindings)
         self._outbound: Service | None = None
-        simulation.rules.add(*options.faults)
+        if not self._is_fork:
+            simulation.rules.add(*options.faults)
         # The lines outlive this world: the report of a failing test shows them.
         simulation.attachments.setdefault("consoles", []).append(self.console)
         # A world that nobody ends by himself ends with the simulation.
@@ -93,6 +107,8 @@ class World:
             self.script = self._load()
             self._bind()
             self.worker = self._worker(self.script, "worker")
+            if snapshot is not None:
+                fill(self, snapshot)
         except BaseException as error:
             self.dispose(error)
             raise
@@ -111,6 +127,12 @@ class World:
     def _bind(self) -> None:
         options, bindings = self.options, vars(self.env)
         for name, given in options.durable_objects.items():
+            if not given.uses_sqlite:
+                message = (
+                    f"durable_objects[{name!r}]: the emulator's classes are SQLite-backed; "
+                    "leave useSQLite (or new_classes) out, or run this on the real runtime"
+                )
+                raise ConfigurationError(message)
             cls = self.script.object_class(given.class_name, name)
             self.namespaces[name] = bindings[name] = DurableObjectNamespace(
                 self.simulation,
@@ -157,6 +179,7 @@ class World:
                 now_ms=lambda: clock.now_ms,
                 token_hex=self.simulation.randomness.token_hex,
                 profile=WORKERD if self.options.limits.name == "workerd" else DOCUMENTED,
+                may_share=not self._is_fork,
             )
         store = self.storage.store(bucket_name)
         return R2Bucket(store, binding_name=binding_name, outside=self.outside)
@@ -179,7 +202,8 @@ class World:
         binding = D1Database(
             database, binding_name=binding_name, outside=self.outside, is_local=is_local
         )
-        self._apply_schema(binding_name, binding)
+        if not self._is_fork:
+            self._apply_schema(binding_name, binding)
         return binding
 
     def _apply_schema(self, binding_name: str, binding: Any) -> None:
@@ -269,6 +293,24 @@ class World:
             database.clear()
             self._apply_schema(name, database)
 
+    def snapshot(self) -> WorldSnapshot:
+        """Everything that is stored, as a power cut would leave it now."""
+        self.check_open()
+        return take(self)
+
+    def restore(self, snapshot: WorldSnapshot) -> None:
+        """Hold what a snapshot holds, and nothing else. Running objects are reset.
+
+        Raises:
+            ConfigurationError: If it is of a world with other bindings.
+        """
+        self.check_open()
+        fill(self, snapshot)
+
+    def statistics(self) -> WorldStatistics:
+        """What its objects hold, as far as a report shows it."""
+        return statistics_of(self)
+
     def dispose(self, error: BaseException | None = None) -> None:
         """End everything. Nothing happens the second time.
 
@@ -280,7 +322,11 @@ class World:
         """
         if self.is_disposed:
             return
-        self.is_disposed = True
+        if error is not None and self.namespaces:
+            # The report of a failing test shows the last of them.
+            remains = self.simulation.attachments.setdefault("remains", deque(maxlen=5))
+            remains.append(self.statistics())
+        self.is_disposed = self.outside.is_closed = True
         self.simulation.endings.pop(self, None)
         for namespace in self.namespaces.values():
             namespace.dispose()
@@ -292,7 +338,8 @@ class World:
         if self.storage is not None:
             self.storage.dispose()
         self.console.close()
-        self.simulation.rules.settle(self.options.faults, error)
+        if not self._is_fork:
+            self.simulation.rules.settle(self.options.faults, error)
 
     def __repr__(self) -> str:
         state = "disposed" if self.is_disposed else "open"

@@ -9,7 +9,7 @@ were handed, since there is no JavaScript here.
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from emulator.errors import DurableObjectAbort
 from emulator.sdk.environment import env, fetch, patch_env, wait_until
@@ -83,6 +83,9 @@ class DurableObject:
         self.ctx = ctx
         self.env = env
 
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _no_attribute(self, name)
+
 
 class WorkerEntrypoint:
     """Base class of workers; the class called `Default` answers requests.
@@ -98,6 +101,9 @@ class WorkerEntrypoint:
         self.ctx = ctx
         self.env = env
 
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _no_attribute(self, name)
+
 
 class WorkflowEntrypoint:
     """Base class of Workflows: such a class loads, and nothing here runs it.
@@ -110,6 +116,14 @@ class WorkflowEntrypoint:
     def __init__(self, ctx: Any, env: Any) -> None:
         self.ctx = ctx
         self.env = env
+
+
+def _no_attribute(owner: object, name: str) -> AttributeError:
+    kind = type(owner).__name__
+    if name in ("ctx", "env"):
+        message = f"self.{name} is not set: call super().__init__(ctx, env) in {kind}.__init__"
+        return AttributeError(message)
+    return AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=owner)
 
 
 def handler(func: F) -> F:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["ambient", "frozen_start_ms", "is_inside"]
 
 _ONE_THREAD: Final = "one thread is the law: call the function directly"
+_WAIT: Final = "Condition.wait"
+_NO_OTHER: Final = "no other thread would ever wake it: use asyncio's Event, Queue and the like"
 _USE_BINDING: Final = "use a binding, or mf.client() in a test"
 _OUTSIDE: Final = "run it outside of the simulation"
 
@@ -49,6 +51,8 @@ _REFUSED: Final[tuple[tuple[Any, str, str, str], ...]] = tuple(
     for holder, attribute, name, advice in (
         (time, "sleep", "time.sleep", "use `await asyncio.sleep(...)`: it costs no real time"),
         (threading.Thread, "start", "Thread.start", _ONE_THREAD),
+        # What Event.wait, Queue.get and Future.result come down to: nobody would ever wake it.
+        (threading.Condition, "wait", _WAIT, _NO_OTHER),
         (socket.socket, "connect", "socket.connect", _USE_BINDING),
         (socket.socket, "connect_ex", "socket.connect_ex", _USE_BINDING),
         (socket.socket, "bind", "socket.bind", _USE_BINDING),
@@ -60,6 +64,8 @@ _REFUSED: Final[tuple[tuple[Any, str, str, str], ...]] = tuple(
         (os, "system", "os.system", _OUTSIDE),
         (os, "fork", "os.fork", _OUTSIDE),
         (os, "posix_spawn", "os.posix_spawn", _OUTSIDE),
+        (os, "execv", "os.execv", _OUTSIDE),
+        (os, "execve", "os.execve", _OUTSIDE),
     )
     if hasattr(holder, attribute)
 )
@@ -121,12 +127,21 @@ def ambient(clock: Clock, randomness: Randomness) -> Iterator[None]:
 @lru_cache(maxsize=100)
 def _refusal(real: Any, name: str, advice: str) -> Callable[..., Any]:
     def refuse(*args: Any, **options: Any) -> Any:
-        if is_inside():
+        if is_inside() and not (name == _WAIT and _may_wait(*args, **options)):
             message = f"{name}() reaches outside the simulation; {advice}"
             raise SimulationEscape(message)
         return real(*args, **options)
 
     return refuse
+
+
+def _may_wait(condition: object, timeout: float | None = None) -> bool:
+    """Whether a wait may end: a thread of the test is there, or a debugger."""
+    if timeout is not None and timeout <= 0:
+        return True
+    present = threading.current_thread()
+    others = (thread for thread in threading.enumerate() if thread is not present)
+    return "pydevd" in sys.modules or not all(thread.daemon for thread in others)
 
 
 def _hold_distances(patches: Patches, clock: Clock) -> None:

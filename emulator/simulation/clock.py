@@ -7,8 +7,11 @@ move (the loop), and what holds Python's own clocks still (the ambient room).
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, final
+
+from emulator.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +33,17 @@ def instant_ms(instant: int | float | datetime) -> int:
 
     Returns:
         Whole milliseconds, rounded down.
+
+    Raises:
+        ConfigurationError: If it is neither.
     """
     if isinstance(instant, datetime):
         if instant.tzinfo is None:
             instant = instant.replace(tzinfo=UTC)
         return (instant - _EPOCH) // _MILLISECOND
+    if not _is_number(instant):
+        message = f"an instant must be milliseconds since 1970 or a datetime, got {instant!r}"
+        raise ConfigurationError(message)
     return int(instant)
 
 
@@ -45,16 +54,26 @@ def duration_ms(duration: int | float | timedelta) -> int:
         duration: Milliseconds, or a timedelta. Not negative.
 
     Raises:
-        ValueError: If the duration is negative.
+        ConfigurationError: If it is neither, negative, or not finite.
     """
     if isinstance(duration, timedelta):
         whole = -(-duration // _MILLISECOND)
-    else:
+    elif _is_number(duration):
         whole = int(-(-duration // 1))
+    else:
+        message = f"a duration must be milliseconds or a timedelta, finite, got {duration!r}"
+        raise ConfigurationError(message)
     if whole < 0:
         message = f"a duration cannot be negative, got {duration!r}"
-        raise ValueError(message)
+        raise ConfigurationError(message)
     return whole
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a finite number, which True and False are not."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value)
 
 
 @final

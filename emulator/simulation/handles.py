@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, final
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
+    from types import CodeType
 
     from emulator.simulation.loop import SimulationLoop
 
@@ -166,11 +167,22 @@ class SimulationTask(asyncio.Task[Any]):
 class SimulationFuture(asyncio.Future[Any]):
     """A future whose hash is a sequence number, and which can say what it waits for."""
 
-    __slots__ = ("_sequence", "waits_for")
+    __slots__ = ("_sequence", "place", "waits_for")
 
     #: What must happen, in words, for the report of a deadlock.
     waits_for: str
+    #: The line of the test that made the call whose answer this is; unset for all others.
+    place: tuple[CodeType, int]
     _sequence: int
+    # Of asyncio: it has an error that nobody has asked for.
+    _log_traceback: bool
+
+    def __getattr__(self, name: str) -> Any:
+        if name in SimulationFuture.__slots__ or name.startswith("__"):
+            raise AttributeError(name)
+        what = getattr(self, "waits_for", "this call")
+        message = f"{what} has not been awaited, so it has no {name!r}: put `await` before it"
+        raise AttributeError(message)
 
     def __hash__(self) -> int:
         try:

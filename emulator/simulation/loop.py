@@ -251,7 +251,8 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
 
     async def wait_idle(self) -> None:
         """Wait until nothing is ready and nothing but background timers is to come."""
-        waiter: asyncio.Future[None] = self.create_future()
+        waiter = self.create_future()
+        waiter.waits_for = "idleness"
         self._idle_waiters.append(waiter)
         await waiter
 
@@ -404,9 +405,16 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         message = (
             f"{what}, at {self.clock.now.isoformat(timespec='milliseconds')}. Time passes "
             "only when the code waits for something: give a polling loop a real delay, and "
-            f"an alarm that sets itself again an end. Tasks at this moment:\n{told}"
+            "an alarm that sets itself again an end. "
+            f"{self._last_events()}Tasks at this moment:\n{told}"
         )
         raise SimulationRunaway(message)
+
+    def _last_events(self) -> str:
+        """Who keeps it going, if it belongs to a simulation."""
+        if self.simulation is None:
+            return ""
+        return f"What goes on: {self.simulation.trace.most_frequent()}. "
 
     def enqueue(self, handle: Handle) -> None:
         """Put an admitted timer behind everything that is ready."""

@@ -13,6 +13,8 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, final
 
+from emulator.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -105,7 +107,18 @@ class RuleSet:
         self._entries: list[_Entry] = []
 
     def add(self, *rules: Rule) -> None:
-        """Add rules behind those that are there."""
+        """Add rules behind those that are there.
+
+        Raises:
+            ConfigurationError: If one is no rule.
+        """
+        for rule in rules:
+            if isinstance(rule, type) or not hasattr(rule, "decide"):
+                message = (
+                    "a fault is a rule made by emulator.faults, such as "
+                    f"faults.error(binding='DB'), got {rule!r}"
+                )
+                raise ConfigurationError(message)
         for rule in rules:
             reset = getattr(rule, "reset", None)
             if reset is not None:
@@ -128,7 +141,10 @@ class RuleSet:
         self.settle()
 
     def settle(
-        self, rules: Iterable[Rule] | None = None, error: BaseException | None = None
+        self,
+        rules: Iterable[Rule] | None = None,
+        error: BaseException | None = None,
+        owner: str = "",
     ) -> None:
         """Take rules away, and say which of them never matched an operation.
 
@@ -136,6 +152,7 @@ class RuleSet:
             rules: Those of one world; None is all.
             error: What ends their time, if it failed: it gets the sentence as a note, since
                 a warning that is turned into an error would hide it.
+            owner: Whose simulation ends, in words, where it is not plain.
 
         Warns:
             UnusedFaultWarning: If there are such rules, and no `error`.
@@ -147,6 +164,9 @@ class RuleSet:
         if not unused:
             return
         message = f"no operation ever matched the fault {', '.join(map(repr, unused))}"
+        if owner:
+            message += f", in the simulation of {owner}"
+        message += ": check its binding, operation, key and nth"
         if error is None:
             warnings.warn(message, UnusedFaultWarning, stacklevel=3)
         else:

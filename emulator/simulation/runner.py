@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from emulator.errors import ConfigurationError, SimulationError, WorldError
 from emulator.simulation.ambient import ambient, frozen_start_ms
+from emulator.simulation.awaitables import is_awaitable
+from emulator.simulation.calls import Calls
 from emulator.simulation.clock import START_MS_DEFAULT, Clock, instant_ms
 from emulator.simulation.loop import SimulationLoop
 from emulator.simulation.randomness import Randomness
@@ -32,6 +35,9 @@ T = TypeVar("T")
 #: Simulated seconds that cancelled tasks have for their `finally` blocks. Ours: without it,
 #: a task that ignores its cancellation would keep the simulation alive for ever.
 CLEANUP_S: Final = 60
+#: The year 9000: Python's dates end with the year 9999, and a simulation lasts for at most
+#: a hundred years.
+START_MS_MAX: Final = 221_845_392_000_000
 
 
 @final
@@ -52,8 +58,9 @@ class Simulation:
         schedule: Schedule | None = None,
         start_time: int | datetime | None = None,
     ) -> None:
+        _check(seed, schedule)
         if start_time is not None:
-            start_ms = instant_ms(start_time)
+            start_ms = _start_ms(start_time)
         else:
             frozen_ms = frozen_start_ms()
             start_ms = START_MS_DEFAULT if frozen_ms is None else frozen_ms
@@ -64,6 +71,7 @@ class Simulation:
         self.schedule.bind(self.randomness)
         self.trace = Trace(self.clock)
         self.rules = RuleSet(self.trace)
+        self.calls = Calls()
         self.loop = SimulationLoop(self.clock, self.schedule)
         self.loop.simulation = self
         #: What other rooms keep for the length of the simulation, by name.
@@ -82,7 +90,7 @@ class Simulation:
             SimulationRunaway: If events or simulated time do not end.
             WorldError: If a loop is already running in this thread, or another simulation
                 in another thread.
-            ConfigurationError: If `async_fn` is a coroutine, not a function.
+            ConfigurationError: If `async_fn` is no async function.
         """
         _refuse_inside_a_loop()
         if asyncio.iscoroutine(async_fn):
@@ -90,8 +98,18 @@ class Simulation:
             message = "run() takes the async function itself: run(main), not run(main())"
             raise ConfigurationError(message)
 
+        if not callable(async_fn):
+            message = f"run() takes an async function, got {async_fn!r}"
+            raise ConfigurationError(message)
+
         async def main() -> T:
-            return await async_fn(*args)
+            value = async_fn(*args)
+            if not is_awaitable(value):
+                name = getattr(async_fn, "__qualname__", repr(async_fn))
+                message = f"run() takes an async function: write `async def` before {name}"
+                raise ConfigurationError(message)
+            result: T = await value
+            return result
 
         with self.in_force():
             return self._run_main(main())
@@ -127,7 +145,12 @@ class Simulation:
                 self.loop.run_until_complete(asyncio.wait(tasks, timeout=CLEANUP_S))
 
     def close(self) -> None:
-        """End every task that is left, close the loop. Nothing happens the second time."""
+        """End every task that is left, close the loop. Nothing happens the second time.
+
+        Raises:
+            ForgottenAwait: If an async call of the test was never awaited, unless an error is
+                on its way: then that gets a note.
+        """
         if self.loop.is_closed():
             return
         try:
@@ -140,6 +163,7 @@ class Simulation:
                         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         finally:
             self.loop.close()
+        self.calls.settle(sys.exception())
 
     def __repr__(self) -> str:
         return f"<Simulation seed={self.seed} {self.schedule!r} {self.clock!r}>"
@@ -155,6 +179,28 @@ def _collection_paused() -> Iterator[None]:
     finally:
         if was_collecting:
             gc.enable()
+
+
+def _check(seed: object, schedule: object) -> None:
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        message = f"seed must be a whole number such as 7, got {seed!r}"
+        raise ConfigurationError(message)
+    if schedule is not None and (
+        isinstance(schedule, type) or not hasattr(schedule, "tie_break")
+    ):
+        message = (
+            "schedule must be one of emulator.schedules, such as schedules.random(7), got "
+            f"{schedule!r}"
+        )
+        raise ConfigurationError(message)
+
+
+def _start_ms(start_time: int | datetime) -> int:
+    start_ms = instant_ms(start_time)
+    if not 0 <= start_ms <= START_MS_MAX:
+        message = f"start_time must be between the years 1970 and 9000, got {start_time!r}"
+        raise ConfigurationError(message)
+    return start_ms
 
 
 def _refuse_inside_a_loop() -> None:
@@ -211,7 +257,9 @@ def run(
         SimulationRunaway: If events or simulated time do not end.
         WorldError: If a loop is already running in this thread, or another simulation in
             another thread.
-        ConfigurationError: If `async_fn` is a coroutine, not a function.
+        ConfigurationError: If `async_fn` is no async function, or an option has a wrong type
+            or value.
+        ForgottenAwait: If an async call of the test was never awaited.
 
     Warns:
         UnusedFaultWarning: If a fault that was added never matched an operation.

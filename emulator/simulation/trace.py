@@ -7,6 +7,7 @@ no memory address, hash or real time ever enters. Leaves to others: what is wort
 from __future__ import annotations
 
 import json
+from collections import Counter
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, final
 
@@ -73,6 +74,18 @@ class Trace:
     def of_kind(self, *kinds: str) -> list[TraceEvent]:
         """The events of the given kinds, oldest first."""
         return [event for event in self.events if event.kind in kinds]
+
+    def most_frequent(self, count: int = 1_000, kinds_max: int = 5) -> str:
+        """What the last events were about, in words: for whoever asks what never ends.
+
+        Args:
+            count: How many events are looked at.
+            kinds_max: How many pairs of kind and subject are told.
+        """
+        last = self.events[-count:]
+        counted = Counter(f"{event.kind} of {event.subject}" for event in last)
+        told = ", ".join(f"{n:,} {what}" for what, n in counted.most_common(kinds_max))
+        return f"of the last {len(last):,} events {told}" if last else "no event was traced"
 
     def digest(self) -> str:
         """One hash over all events so far: 64 hex digits of SHA-256."""

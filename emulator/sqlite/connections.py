@@ -70,6 +70,7 @@ class Link:
         path: A file, or ":memory:".
         image: What it starts with; None is what is there already.
         value_bytes_max: The largest string, blob or row.
+        is_common: Whether another database may start with that image after it.
 
     Attributes:
         connection: apsw's.
@@ -93,9 +94,11 @@ class Link:
         "value_bytes_max",
     )
 
-    def __init__(self, path: str, image: bytes | None, value_bytes_max: int) -> None:
+    def __init__(
+        self, path: str, image: bytes | None, value_bytes_max: int, *, is_common: bool
+    ) -> None:
         #: A file stays with its database.
-        self.image = image if path == MEMORY else None
+        self.image = image if path == MEMORY and is_common else None
         self.value_bytes_max = value_bytes_max
         self.authorizer = Authorizer()
         self.open_query_count = 0
@@ -169,22 +172,25 @@ class Link:
         return self.cursor.execute(sql, prepare_flags=OURS).fetchall()
 
 
-def take(path: str, image: bytes | None, value_bytes_max: int) -> Link:
+def take(
+    path: str, image: bytes | None, value_bytes_max: int, *, is_common: bool = True
+) -> Link:
     """A connection to a database that is what `image` says.
 
     Args:
         path: A file, or ":memory:".
         image: What `serialize` gave; None takes what is at the path.
         value_bytes_max: The largest string, blob or row.
+        is_common: Whether other databases are likely to begin with that image.
     """
-    for link in reversed(_idle if path == MEMORY else ()):
+    for link in reversed(_idle if path == MEMORY and is_common else ()):
         if link.image == image and link.value_bytes_max == value_bytes_max:
             try:
                 _idle.remove(link)
             except ValueError:
                 continue  # Another thread was faster.
             return link
-    return Link(path, image, value_bytes_max)
+    return Link(path, image, value_bytes_max, is_common=is_common)
 
 
 def give_back(link: Link) -> None:

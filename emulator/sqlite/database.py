@@ -8,11 +8,12 @@ Leaves to others: when a transaction begins and ends, and what the tables mean.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 import apsw
 
 from emulator.sqlite.clock_vfs import CLOCK
+from emulator.sqlite.committed import committed_image
 from emulator.sqlite.connections import MEMORY, OURS, give_back, take
 from emulator.sqlite.errors import SqlError, sql_error
 from emulator.sqlite.limits import VALUE_BYTES_MAX, Profile
@@ -23,9 +24,21 @@ if TYPE_CHECKING:
 
     from emulator.sqlite.connections import Link
 
-__all__ = ["Database", "image_of"]
+__all__ = ["Database", "Snapshot", "image_of"]
 
 _PAGE_BYTES: Final = 4096
+
+
+class Snapshot(NamedTuple):
+    """A database at one instant.
+
+    Attributes:
+        image: Its bytes.
+        is_common: Whether other databases are likely to begin with the same.
+    """
+
+    image: bytes
+    is_common: bool
 
 
 @final
@@ -54,6 +67,8 @@ class Database:
         self._path = path
         self._value_bytes_max = value_bytes_max or VALUE_BYTES_MAX[profile]
         self._image: bytes | None = None
+        #: Whether other databases are likely to begin with the same image.
+        self._is_common = True
         #: None until it is needed: what begins with an image may get a used connection.
         self._link: Link | None = None
         self._is_closed = False
@@ -62,7 +77,9 @@ class Database:
         if self._is_closed:
             message = "The database has been closed"
             raise SqlError(message)
-        link = self._link = take(self._path, self._image, self._value_bytes_max)
+        link = self._link = take(
+            self._path, self._image, self._value_bytes_max, is_common=self._is_common
+        )
         link.random_bytes = self._random_bytes
         return link
 
@@ -230,8 +247,19 @@ class Database:
         Args:
             image: What `serialize` gave; empty bytes are an empty database.
         """
+        self.restore(Snapshot(image, is_common=True))
+
+    def snapshot(self) -> Snapshot:
+        """What a power cut would leave now. A transaction may be open; it goes on."""
+        if self._link is None and self._image is not None:
+            return Snapshot(self._image, self._is_common)
+        link = self._link or self._open()
+        return Snapshot(committed_image(link.connection), is_common=False)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Become what a snapshot holds. No transaction may be open; queries are dropped."""
         self._let_go()
-        self._image = image
+        self._image, self._is_common = snapshot
 
     def close(self) -> None:
         """Close it; open queries are dropped. Closing twice is harmless."""

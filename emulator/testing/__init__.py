@@ -1,39 +1,78 @@
 """Testing: what a test asks for beside the world itself, and the pytest plugin.
 
-The verbs of Cloudflare's `cloudflare:test` for Durable Objects, in snake_case. They are
-loaded when they are first used: the plugin, which every pytest loads, lives here too.
+The verbs of Cloudflare's `cloudflare:test` in snake_case, and ours: `crash_durable_object`,
+`list_alarms`, `snapshot`, `restore`, `fork` and `OutboundMock`. They are loaded when they are
+first used: the plugin, which every pytest loads, lives here too.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from emulator.testing.helpers import (
+    from emulator.testing.alarms import PendingAlarm, list_alarms, run_durable_object_alarm
+    from emulator.testing.durable_objects import (
         abort_all_durable_objects,
         crash_durable_object,
+        evict_all_durable_objects,
         evict_durable_object,
         list_durable_object_ids,
-        reset,
-        run_durable_object_alarm,
         run_in_durable_object,
     )
+    from emulator.testing.events import (
+        create_execution_context,
+        create_scheduled_controller,
+        wait_on_execution_context,
+    )
+    from emulator.testing.outbound_mock import OutboundMock, OutboundMockError
+    from emulator.testing.snapshots import fork, reset, restore, snapshot
 
 __all__ = [
+    "OutboundMock",
+    "OutboundMockError",
+    "PendingAlarm",
     "abort_all_durable_objects",
     "crash_durable_object",
+    "create_execution_context",
+    "create_scheduled_controller",
+    "evict_all_durable_objects",
     "evict_durable_object",
+    "fork",
+    "list_alarms",
     "list_durable_object_ids",
     "reset",
+    "restore",
     "run_durable_object_alarm",
     "run_in_durable_object",
+    "snapshot",
+    "wait_on_execution_context",
 ]
+
+_ROOMS: Final = {
+    "alarms": ("PendingAlarm", "list_alarms", "run_durable_object_alarm"),
+    "durable_objects": (
+        "abort_all_durable_objects",
+        "crash_durable_object",
+        "evict_all_durable_objects",
+        "evict_durable_object",
+        "list_durable_object_ids",
+        "run_in_durable_object",
+    ),
+    "events": (
+        "create_execution_context",
+        "create_scheduled_controller",
+        "wait_on_execution_context",
+    ),
+    "outbound_mock": ("OutboundMock", "OutboundMockError"),
+    "snapshots": ("fork", "reset", "restore", "snapshot"),
+}
+_ROOM_OF: Final = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from emulator.testing import helpers
-
-        return getattr(helpers, name)
-    message = f"module 'emulator.testing' has no attribute {name!r}"
-    raise AttributeError(message)
+    room = _ROOM_OF.get(name)
+    if room is None:
+        message = f"module 'emulator.testing' has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f"emulator.testing.{room}"), name)

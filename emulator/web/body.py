@@ -65,7 +65,15 @@ def as_content(body: Any, *, owner: str) -> tuple[bytes | ReadableStream | None,
                 "be used as a body.",
             )
         return body, None
-    raise TypeError(f"Unsupported type in {owner}: {type(body).__name__}")
+    error = TypeError(f"Unsupported type in {owner}: {type(body).__name__}")
+    if hasattr(body, "__await__"):
+        error.add_note(
+            f"what was given to {owner}() has not been awaited: put `await` before it"
+        )
+    elif isinstance(body, dict | list):
+        fix = "Response.json(...)" if owner == "Response" else "json.dumps(...)"
+        error.add_note(f"a {type(body).__name__} is no body: give {fix} of it")
+    raise error
 
 
 class Body:

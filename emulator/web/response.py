@@ -9,6 +9,7 @@ from __future__ import annotations
 import json as json_text
 import re
 from http import HTTPStatus
+from pathlib import PurePath
 from typing import Any, Final, final
 
 from emulator.errors import js_error
@@ -264,17 +265,23 @@ class Response(Body):
         return f"Response({', '.join(shown)})"
 
 
-def checked_answer(answer: Any) -> Response:
+def checked_answer(answer: Any, handler: object = None) -> Response:
     """What a handler answered, if the platform would send it.
+
+    Args:
+        answer: Whatever it returned.
+        handler: The function, for the note on an error.
 
     Raises:
         JsTypeError: If it is no Response, an error response, or a body that was read.
     """
     if not isinstance(answer, Response):
-        raise js_error(
+        error = js_error(
             "TypeError",
             "Incorrect type for Promise: the Promise did not resolve to 'Response'.",
         )
+        error.add_note(_wrong_answer(answer, handler))
+        raise error
     if answer.type == "error":
         raise js_error(
             "TypeError",
@@ -283,3 +290,16 @@ def checked_answer(answer: Any) -> Response:
         )
     answer.refuse_if_used()
     return answer
+
+
+def _wrong_answer(answer: object, handler: object) -> str:
+    code = getattr(handler, "__code__", None)
+    name = getattr(handler, "__qualname__", "the handler")
+    where = f" ({PurePath(code.co_filename).name}:{code.co_firstlineno})" if code else ""
+    fix = "return a Response of `workers`, such as Response(text)"
+    if isinstance(answer, dict | list):
+        fix = "return Response.json(...) of it"
+    elif hasattr(answer, "__await__"):
+        fix = "put `await` before what it returns"
+    got = "None" if answer is None else f"an object of type {type(answer).__name__!r}"
+    return f"{name}{where} returned {got}: {fix}"

@@ -275,6 +275,21 @@ def test_an_export_expires_after_seven_days(amber: Any) -> None:
     amber.run(test)
 
 
+@pytest.mark.parametrize(
+    ("expires_at", "status"), [("2020-01-01 00:00:00", 410), ("2099-01-01 00:00:00", 200)]
+)
+def test_an_expiry_without_a_zone_means_utc(amber: Any, expires_at: str, status: int) -> None:
+    async def test(mf: Any) -> None:
+        row = await amber.finished(mf)
+        update = mf.get_d1_database("DB").prepare("UPDATE storage_exports SET expires_at = ?")
+        await update.bind(expires_at).run()
+        for path in (f"/export/{row['id']}/download", f"/download-export/{row['r2_key']}"):
+            answer = await mf.dispatch_fetch(amber.url + path, headers=amber.headers())
+            assert answer.status_code == status
+
+    amber.run(test)
+
+
 def test_an_archive_that_is_gone_is_a_404_of_its_own(amber: Any) -> None:
     async def test(mf: Any) -> None:
         row = await amber.finished(mf)

@@ -180,6 +180,8 @@ def test_a_class_that_does_not_extend_durable_object_has_no_rpc(with_jobs):
     class Plain:
         def __init__(self, ctx: Any, env: Any) -> None: ...
 
+        async def fetch(self, request: Any) -> None: ...
+
         def sync(self) -> int:
             return 1
 
@@ -387,7 +389,8 @@ def test_what_is_no_id_is_refused_and_an_id_of_another_namespace_is_not(with_job
             foreign = other.get_durable_object_namespace("JOBS").idFromName("a")
         with pytest.raises(JsTypeError, match="not valid for this namespace"):
             namespace.idFromString(str(foreign))
-        reached = await namespace.get(foreign).same_id()
+        with pytest.warns(UserWarning, match="was made by another namespace"):
+            reached = await namespace.get(foreign).same_id()
         return caught.value.message, reached.split(" ")[0] == str(foreign)
 
     assert with_jobs(Job, scenario) == (
@@ -423,4 +426,4 @@ def test_a_stub_of_a_disposed_world_is_refused():
             await stub.sync()
         return str(caught.value)
 
-    assert emulator.run(main) == "the world of JOBS has been disposed"
+    assert "has been disposed" in emulator.run(main)

@@ -155,7 +155,9 @@ def test_a_dataclass_in_a_script_finds_its_module(tmp_path: Path) -> None:
 
 def test_a_syntax_error_names_the_file_and_the_line(tmp_path: Path) -> None:
     path = script(tmp_path, "x = 1\ny = (\n")
-    with pytest.raises(ConfigurationError, match=r"worker\.py, line 2: '\(' was never closed"):
+    with pytest.raises(
+        ConfigurationError, match=r"line 2, is not Python: '\(' was never closed"
+    ):
         load(script_path=path, worker=None)
 
 

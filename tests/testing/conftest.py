@@ -37,7 +37,10 @@ class SampleRun(NamedTuple):
         phases = [self.reports[name, when] for when in ("setup", "call", "teardown")
                   if (name, when) in self.reports]  # fmt: skip
         failed = [report for report in phases if report.outcome == "failed"]
-        return failed[0] if failed else self.reports[name, "call"]
+        if failed:
+            return failed[0]
+        # What is skipped in its set-up has no call.
+        return self.reports.get((name, "call")) or self.reports[name, "setup"]
 
     def outcomes(self) -> dict[str, str]:
         return {name: self[name].outcome for name, _ in self.reports}
@@ -47,20 +50,32 @@ class SampleRun(NamedTuple):
 def run_sample(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Runs pytest in a process of its own on the files of a fresh folder."""
 
-    def run(files: dict[str, str], *arguments: str) -> SampleRun:
+    def run(
+        files: dict[str, str],
+        *arguments: str,
+        stdin: str = "",
+        is_shuffled: bool = False,
+        timeout: int = 120,
+    ) -> SampleRun:
         folder = tmp_path_factory.mktemp("sample")
         for name, text in {"recorder.py": RECORDER, **files}.items():
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
         path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
         command = [sys.executable, "-m", "pytest", "-p", "recorder", "-p", "no:cacheprovider"]
+        if not is_shuffled:
+            command += ["-p", "no:randomly"]
+        # Without what tells the run that runs this from others: it may be xdist's.
+        outside = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
         done = subprocess.run(
             [*command, "--strict-markers", *arguments],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": path},
+            input=stdin,
+            env={**outside, "PYTHONPATH": path},
             capture_output=True,
             text=True,
             check=False,
+            timeout=timeout,  # A sample that hangs shall not hang the suite.
         )
         output = done.stdout + done.stderr
         written = folder / "reports.jsonl"
@@ -72,3 +87,21 @@ def run_sample(tmp_path_factory: pytest.TempPathFactory) -> Any:
         return SampleRun(reports, output)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def worker_text() -> str:
+    """A worker with one Durable Object class, for samples."""
+    return """
+from workers import DurableObject, Response, WorkerEntrypoint
+
+class Job(DurableObject):
+    async def start(self):
+        print("started")
+        self.ctx.storage.put("k", 1)
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        await self.env.JOBS.getByName("a").start()
+        return Response("ok")
+"""

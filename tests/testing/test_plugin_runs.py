@@ -157,6 +157,9 @@ def test_a_failing_test_tells_its_seed_its_last_events_its_logs_and_its_unused_f
         "  +0.002 s  JOBS#15f8b558: a new instance starts",
         "  +0.002 s  JOBS#15f8b558: writes become durable",
         "no operation has matched the fault faults.missing(key='nobody')",
+        "the objects:",
+        "  JOBS#15f8b558 'a': running",
+        "    'k': 1",
         "the last 1 of 1 log lines:",
         "  +0.002 s  INFO JOBS#15f8b558: started",
     ]
@@ -218,7 +221,8 @@ def test_a_fault_that_never_matched_is_in_the_warnings_however_it_was_added(fail
 def test_it_is_an_error_where_warnings_are(failures):
     assert failures.reports["test_unused_fault_as_error", "call"].outcome == "passed"
     assert failures["test_unused_fault_as_error"].text == (
-        "UnusedFaultWarning: no operation ever matched the fault faults.missing(key='nobody')"
+        "UnusedFaultWarning: no operation ever matched the fault faults.missing(key='nobody'): "
+        "check its binding, operation, key and nth"
     )
 
 

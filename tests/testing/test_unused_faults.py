@@ -85,5 +85,6 @@ def test_a_failing_run_keeps_its_own_error_and_the_report_is_a_note_on_it(is_opt
     with pytest.raises(LookupError) as caught:
         emulator.run(main)
     assert caught.value.__notes__ == [
-        "no operation ever matched the fault faults.missing(key='nobody')"
+        "no operation ever matched the fault faults.missing(key='nobody'): check its binding, "
+        "operation, key and nth"
     ]

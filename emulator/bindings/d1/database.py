@@ -6,7 +6,7 @@ to others: statements, sessions, transactions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, final
 
 from emulator.bindings.d1.errors import d1_error, no_method
 from emulator.bindings.d1.execution import JS_SPACE, Call, Engine
@@ -17,7 +17,7 @@ from emulator.bindings.d1.session import (
     D1DatabaseSession,
     Line,
 )
-from emulator.errors import JsException
+from emulator.errors import JsException, no_attribute
 from emulator.sqlite.errors import SqlError
 from emulator.values import JsDict, undefined
 from emulator.web.callbacks import rejected
@@ -29,9 +29,16 @@ if TYPE_CHECKING:
 
     from emulator.bindings.d1.statement import D1PreparedStatement
     from emulator.durable_objects.context import IoContext
-    from emulator.sqlite.database import Database
+    from emulator.sqlite.database import Database, Snapshot
 
-__all__ = ["D1Database"]
+__all__ = ["D1Database", "D1Snapshot"]
+
+
+class D1Snapshot(NamedTuple):
+    """One database at one instant, and where its bookmarks stand."""
+
+    sqlite: Snapshot
+    call_count: int
 
 
 @final
@@ -158,6 +165,16 @@ class D1Database:
         found(self._database, is_local=self._is_local)
         self._line.engine.forget()
 
+    def snapshot(self) -> D1Snapshot:
+        """The database as it is now: between two calls, so no transaction is open."""
+        return D1Snapshot(self._database.snapshot(), self._line.engine.call_count)
+
+    def restore(self, snapshot: D1Snapshot) -> None:
+        """Hold what a snapshot holds."""
+        self._database.restore(snapshot.sqlite)
+        self._line.engine.forget()
+        self._line.engine.call_count = snapshot.call_count
+
     @property
     def _now_ms(self) -> int:
         return self._line.outside.loop.clock.now_ms
@@ -165,6 +182,9 @@ class D1Database:
     def close(self) -> None:
         """Give the database up."""
         self._database.close()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise no_attribute(self, name)
 
     def __repr__(self) -> str:
         return f"<D1Database {self._line.binding_name}>"

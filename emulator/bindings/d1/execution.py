@@ -66,13 +66,14 @@ class Engine:
     def __init__(self, database: Database, *, is_local: bool = False) -> None:
         self._database = database
         self._is_local = is_local
-        self._call_count = 0
+        #: Calls so far, which bookmarks count.
+        self.call_count = 0
         self._known: State | None = None
 
     @property
     def bookmark(self) -> str:
         """Where the database stands: every call advances it, also one that only reads."""
-        return f"00000000-{self._call_count:08x}-00000000-{'0' * 32}"
+        return f"00000000-{self.call_count:08x}-00000000-{'0' * 32}"
 
     def run(self, calls: Sequence[Call]) -> list[Answer]:
         """Run statements as one transaction.
@@ -102,7 +103,7 @@ class Engine:
         finally:
             database.rollback()
             database.reset_pragmas()
-        self._call_count += 1
+        self.call_count += 1
         return answers
 
     def forget(self) -> None:

@@ -9,7 +9,7 @@ and ranges, and what an object keeps (store).
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, final
 
 from emulator.bindings.r2.checksums import Digester, ExpectedDigest, expected_digest
 from emulator.bindings.r2.conditions import Condition, condition_of
@@ -37,9 +37,9 @@ from emulator.bindings.r2.values import (
     is_buffer,
     snapshot,
 )
-from emulator.durable_objects.arguments import text_of
+from emulator.durable_objects.arguments import text_of, warn_of_snake_case
 from emulator.durable_objects.context import current_context
-from emulator.errors import JsException, js_error
+from emulator.errors import JsException, js_error, no_attribute
 from emulator.simulation.rules import Operation
 from emulator.values import JsDict, undefined
 from emulator.web.callbacks import rejected
@@ -78,9 +78,12 @@ def _options(
 ) -> dict[str, Any]:
     """Options as one dict, whether they came as a dict, as keywords or as both."""
     if options is None or options is undefined:
+        if more:
+            warn_of_snake_case(f"R2Bucket.{method}", more)
         return more
     if not isinstance(options, dict):
         raise parameter_type_error(method, position, struct)
+    warn_of_snake_case(f"R2Bucket.{method}", {**options, **more})
     return {**options, **more} if more else options
 
 
@@ -382,6 +385,9 @@ class R2Bucket:
             storage_class=facts.storage_class,
         )
         return self._handle(key, upload.upload_id)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise no_attribute(self, name)
 
     def __repr__(self) -> str:
         return f"<R2Bucket {self._name}>"

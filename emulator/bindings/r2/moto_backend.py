@@ -10,6 +10,7 @@ second. It uses moto's model layer, which is private: pyproject.toml pins the te
 from __future__ import annotations
 
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, final
@@ -58,8 +59,10 @@ class StoredKey(FakeKey):
     @value.setter
     def value(self, new_value: bytes) -> None:
         data = new_value.encode() if isinstance(new_value, str) else new_value
-        self.r2_record.blob = Blob(data)
-        self.r2_record.size_bytes = self.contentsize = len(data)
+        # Another one: snapshots hold the record that was committed.
+        self.r2_record = record = copy(self.r2_record)
+        record.blob = Blob(data)
+        record.size_bytes = self.contentsize = len(data)
 
     def dispose(self, garbage: bool = False) -> None:  # noqa: FBT001, FBT002  # moto's signature.
         self.disposed = True

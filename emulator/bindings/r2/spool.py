@@ -3,8 +3,9 @@
 Promises: bytes that were written stay readable for as long as a `Blob` of them is held, also
 when their object was replaced or deleted; extents that nobody holds are used again, and a
 free tail is given back to the disk; one file descriptor, whatever the number of objects; a
-fork makes both sides go on in a file of their own. The file has no name from the start where
-the system allows it. Leaves to others: which bodies are large (`BlobWriter` is told), names.
+fork of the process makes both sides go on in a file of their own. The file has no name from
+the start where the system allows it. Leaves to others: which bodies are large (`BlobWriter`
+is told), names.
 """
 
 from __future__ import annotations
@@ -222,6 +223,12 @@ class Spool:
     def __init__(self) -> None:
         self._file: _File | None = None
         self._is_closed = False
+        #: Whether others read the file too, for longer than this spool is open.
+        self._is_shared = False
+
+    def share(self) -> None:
+        """Leave the bytes readable after `close`, for as long as a blob of them is held."""
+        self._is_shared = True
 
     def store(self, data: bytes | memoryview) -> list[_Extent]:
         """Write bytes; where they lie, in order.
@@ -251,10 +258,11 @@ class Spool:
         return Blob(None, tuple(self.store(data)))
 
     def close(self) -> None:
-        """Give the file up. Blobs in it cannot be read any more."""
+        """Give the file up. Blobs in it cannot be read any more, unless they are shared."""
         self._is_closed = True
-        if self._file is not None:
-            self._file.close()
+        file, self._file = self._file, None
+        if file is not None and not self._is_shared:
+            file.close()
 
     def statistics(self) -> SpoolStatistics:
         """The size of the file and of its free parts, in bytes."""

@@ -11,20 +11,20 @@ from __future__ import annotations
 import sys
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from emulator.bindings.r2.profile import DOCUMENTED, R2Profile
 from emulator.bindings.r2.record import ObjectRecord
 from emulator.bindings.r2.spool import Blob, Spool, SpoolStatistics
+from emulator.bindings.r2.uploads import Upload, UploadSnapshot
 from emulator.errors import WorldError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from emulator.bindings.r2.moto_backend import MotoBackend
-    from emulator.bindings.r2.uploads import Upload
 
-__all__ = ["R2Storage", "R2Store", "R2StoreStatistics"]
+__all__ = ["R2Storage", "R2Store", "R2StoreSnapshot", "R2StoreStatistics"]
 
 
 def _is_mock_active() -> bool:
@@ -42,6 +42,8 @@ class R2Storage:
         now_ms: The simulated clock, epoch milliseconds.
         token_hex: `Randomness.token_hex`: (stream name, bytes) to hex digits.
         profile: Whose limits hold: the documented platform's or local workerd's.
+        may_share: Whether a `mock_aws()` that is active has the buckets; a forked world must
+            have its own.
     """
 
     def __init__(
@@ -50,11 +52,12 @@ class R2Storage:
         now_ms: Callable[[], int],
         token_hex: Callable[[str, int], str],
         profile: R2Profile = DOCUMENTED,
+        may_share: bool = True,
     ) -> None:
         self.now_ms = now_ms
         self.token_hex = token_hex
         self.profile = profile
-        self._is_shared = _is_mock_active()
+        self._is_shared = may_share and _is_mock_active()
         self._moto: MotoBackend | None = None
         self._stores: dict[str, R2Store] = {}
         self._is_disposed = False
@@ -91,8 +94,8 @@ class R2Storage:
     def s3_client(self) -> Any:
         """A boto3 S3 client on this world's buckets, inside of `mock_aws()` or not."""
         backend = self.backend()
-        for name in self._stores:
-            backend.keys(name)
+        for store in self._stores.values():
+            store.fill()
         return backend.s3_client(self._adopt_all)
 
     def _adopt_all(self) -> None:
@@ -102,9 +105,16 @@ class R2Storage:
     def clear(self) -> None:
         """Delete every object and give up every upload."""
         for store in self._stores.values():
-            for key in list(store.sorted_keys()):
-                store.remove(key)
-            store.uploads.clear()
+            store.clear()
+
+    def snapshot(self) -> dict[str, R2StoreSnapshot]:
+        """Every bucket by its real name. No bytes are copied."""
+        return {name: store.snapshot() for name, store in self._stores.items()}
+
+    def restore(self, snapshot: Mapping[str, R2StoreSnapshot]) -> None:
+        """Hold what a snapshot of the same buckets holds, and nothing else."""
+        for name, stored in snapshot.items():
+            self.store(name).restore(stored)
 
     def _check_alive(self) -> None:
         if self._is_disposed:
@@ -121,6 +131,13 @@ class R2Storage:
     def __repr__(self) -> str:
         kind = "shared" if self._is_shared else "own"
         return f"<R2Storage {kind} buckets={list(self._stores)}>"
+
+
+class R2StoreSnapshot(NamedTuple):
+    """One bucket at one instant: the newest version of each object, and the uploads."""
+
+    records: tuple[ObjectRecord, ...]
+    uploads: tuple[UploadSnapshot, ...]
 
 
 @final
@@ -151,6 +168,8 @@ class R2Store:
         # The spelling under which an object lies, by its NFC form; non-ASCII keys only.
         self._spellings: dict[str, str] = {}
         self._sorted: list[str] | None = None
+        #: What a snapshot put here, until somebody looks.
+        self._pending: tuple[ObjectRecord, ...] = ()
         self._is_disposed = False
 
     @property
@@ -163,6 +182,8 @@ class R2Store:
         return self.storage.token_hex(stream, size_bytes)
 
     def _keys(self) -> dict[str, list[Any]] | None:
+        if self._pending:
+            self.fill()
         backend = self.storage.backend_nowait
         if backend is None:
             if self._is_disposed:
@@ -239,9 +260,6 @@ class R2Store:
     ) -> ObjectRecord:
         """Make this the object under the key, in one step."""
         profile = self.profile
-        backend = self.storage.backend()
-        from emulator.bindings.r2.moto_backend import stored_key
-
         if storage_class is None or not profile.keeps_storage_class:
             storage_class = profile.storage_class
         record = self._record(
@@ -253,7 +271,7 @@ class R2Store:
             checksums=checksums,
             storage_class=storage_class,
         )
-        keys = backend.keys(self.bucket_name)
+        keys = self.fill()
         if not key.isascii() and profile.is_key_normalized:
             old = self._spelling(key, keys)
             if old != key and old in keys:
@@ -262,9 +280,23 @@ class R2Store:
             self._spellings[unicodedata.normalize("NFC", key)] = key
         if key not in keys:
             self._sorted = None
-        # moto disposes of the versions that this replaces.
-        keys.setlist(key, [stored_key(record, self.bucket_name)])  # type: ignore[attr-defined]  # moto's own kind of dict.
+        self._lay(record, keys)
         return record
+
+    def _lay(self, record: ObjectRecord, keys: dict[str, list[Any]]) -> None:
+        """Make a record the only version of its object in moto."""
+        from emulator.bindings.r2.moto_backend import stored_key
+
+        # moto disposes of the versions that this replaces.
+        keys.setlist(record.key, [stored_key(record, self.bucket_name)])  # type: ignore[attr-defined]  # moto's own kind of dict.
+
+    def fill(self) -> dict[str, list[Any]]:
+        """moto's keys of the bucket, with what a snapshot has left to be put there."""
+        keys = self.storage.backend().keys(self.bucket_name)
+        records, self._pending = self._pending, ()
+        for record in records:
+            self._lay(record, keys)
+        return keys
 
     def remove(self, key: str) -> None:
         """Delete an object; nothing happens if there is none."""
@@ -291,14 +323,48 @@ class R2Store:
     def adopt_all(self) -> None:
         """See every key that boto3 put. The start of a `mock_aws()` would empty it else."""
         self._sorted = None
+        for _ in self._records():
+            pass
+
+    def clear(self) -> None:
+        """Delete every object and give up every upload."""
+        self._pending = ()
+        for key in list(self.sorted_keys()):
+            self.remove(key)
+        self._spellings.clear()
+        self.uploads.clear()
+
+    def snapshot(self) -> R2StoreSnapshot:
+        """The bucket as it is now. What boto3 has set beside objects is not in it."""
+        self.spool.share()
+        return R2StoreSnapshot(
+            self._pending or tuple(self._records()),
+            tuple(upload.snapshot() for upload in self.uploads.values()),
+        )
+
+    def _records(self) -> Iterator[ObjectRecord]:
         keys = self._keys()
-        if keys is not None:
-            for versions in list(dict.values(keys)):
-                self._record_of(versions)
+        for versions in () if keys is None else dict.values(keys):
+            record = self._record_of(versions)
+            if record is not None:
+                yield record
+
+    def restore(self, snapshot: R2StoreSnapshot) -> None:
+        """Hold what a snapshot holds, and nothing else."""
+        self.clear()
+        self._pending, self._sorted = snapshot.records, None
+        for record in snapshot.records:
+            if not record.key.isascii():
+                self._spellings[unicodedata.normalize("NFC", record.key)] = record.key
+        for upload in snapshot.uploads:
+            Upload.restored(self, upload)
+        if self.storage.backend_nowait is not None:
+            self.fill()  # boto3 may look without asking us.
 
     def dispose(self) -> None:
         """Give up the objects and the file."""
         self._is_disposed = True
+        self._pending = ()
         self.uploads.clear()
         self.spool.close()
 

@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from emulator.bindings.r2.record import ObjectRecord
     from emulator.bindings.r2.store import R2Store
 
-__all__ = ["PART_BYTES_MIN", "PART_NUMBER_MAX", "UPLOAD_LIFE_MS", "PartName", "Upload"]
+__all__ = [
+    "PART_BYTES_MIN",
+    "PART_NUMBER_MAX",
+    "UPLOAD_LIFE_MS",
+    "PartName",
+    "Upload",
+    "UploadSnapshot",
+]
 
 # Cloudflare docs, R2, Limits.
 PART_BYTES_MIN: Final = 5 * 1024 * 1024
@@ -47,6 +54,17 @@ class _Part(NamedTuple):
     blob: Blob
     etag: str
     md5: bytes
+
+
+class UploadSnapshot(NamedTuple):
+    """One upload at one instant."""
+
+    upload_id: str
+    key: str
+    facts: Mapping[str, Any]
+    began_ms: int
+    parts: Mapping[int, _Part]
+    is_open: bool
 
 
 @final
@@ -82,6 +100,29 @@ class Upload:
         self._parts: dict[int, _Part] = {}
         self._is_open = True
         store.uploads[self.upload_id] = self
+
+    def snapshot(self) -> UploadSnapshot:
+        """The upload with its parts, whose bytes are not copied."""
+        return UploadSnapshot(
+            self.upload_id,
+            self.key,
+            self._facts,
+            self._began_ms,
+            dict(self._parts),
+            self._is_open,
+        )
+
+    @classmethod
+    def restored(cls, store: R2Store, snapshot: UploadSnapshot) -> Upload:
+        """The upload of a snapshot, with its id, in a bucket."""
+        upload = cls.__new__(cls)
+        upload._store = store
+        upload.upload_id, upload.key, facts, upload._began_ms, parts, is_open = snapshot
+        upload._facts = dict(facts)
+        upload._parts = dict(parts)
+        upload._is_open = is_open
+        store.uploads[upload.upload_id] = upload
+        return upload
 
     @property
     def is_open(self) -> bool:

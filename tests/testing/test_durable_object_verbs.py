@@ -1,4 +1,4 @@
-"""The laws of the helpers for Durable Objects."""
+"""The laws of the verbs for Durable Objects."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from emulator.errors import JsException, WorldError
 from emulator.testing import (
     abort_all_durable_objects,
     crash_durable_object,
+    evict_all_durable_objects,
     evict_durable_object,
+    fork,
+    list_alarms,
     list_durable_object_ids,
     reset,
+    restore,
     run_durable_object_alarm,
     run_in_durable_object,
+    snapshot,
 )
 
 
@@ -30,16 +35,6 @@ class Counter(DurableObject):
         count = (await self.ctx.storage.get("count") or 0) + 1
         await self.ctx.storage.put("count", count)
         return [self.memory, count]
-
-    async def remind(self):
-        await self.ctx.storage.setAlarm(4_000_000_000_000)
-
-    async def alarm(self, info):
-        count = await self.ctx.storage.get("count")
-        if count is None:
-            message = "there is nothing to remind of"
-            raise LookupError(message)
-        await self.ctx.storage.put("alarm", [info.scheduledTime, info.retryCount])
 
     async def sleep(self, seconds):
         await asyncio.sleep(seconds)
@@ -109,29 +104,6 @@ async def test_a_function_may_abort_the_object(counters, stub):
     with pytest.raises(JsException, match="as the test said"):
         await run_in_durable_object(stub, lambda _, state: state.abort("as the test said"))
     assert await counters.getByName("a").add() == [1, 2]
-
-
-# -- run_durable_object_alarm ----------------------------------------------------------------
-
-
-async def test_an_alarm_is_run_at_once_and_removed(miniflare, stub):
-    await stub.add()
-    await stub.remind()
-
-    assert await run_durable_object_alarm(stub) is True
-    assert miniflare.clock.elapsed_ms < 1000
-    seen = await run_in_durable_object(stub, lambda _, state: state.storage.get("alarm"))
-    assert seen == [4_000_000_000_000, 0]
-    assert await run_durable_object_alarm(stub) is False
-
-
-async def test_what_the_alarm_handler_raises_comes_out_and_is_not_retried(miniflare, stub):
-    await stub.remind()
-
-    with pytest.raises(LookupError, match="there is nothing to remind of"):
-        await run_durable_object_alarm(stub)
-    await miniflare.run_until_idle()
-    assert miniflare.trace.of_kind("alarm") == []
 
 
 # -- list_durable_object_ids -----------------------------------------------------------------
@@ -232,51 +204,51 @@ async def test_all_objects_are_aborted_and_keep_what_is_durable(miniflare, count
     assert await counters.getByName("a").add() == [1, 2]
 
 
-@pytest.fixture
-def schema(tmp_path):
-    path = tmp_path / "schema.sql"
-    path.write_text("CREATE TABLE t (x); INSERT INTO t VALUES (1);")
-    return path
-
-
-@pytest.fixture
-def miniflare_options(schema):
-    return {"r2_buckets": ["BUCKET"], "d1_databases": {"DB": {"schema": schema}, "BARE": {}}}
-
-
-async def test_a_reset_leaves_the_bindings_as_they_were_at_the_start(miniflare, counters):
-    bucket = miniflare.get_r2_bucket("BUCKET")
-    database, bare = miniflare.get_d1_database("DB"), miniflare.get_d1_database("BARE")
-    stub = counters.getByName("a")
+async def test_all_idle_objects_are_evicted_and_keep_what_is_durable(miniflare, counters, stub):
     await stub.add()
-    await stub.remind()
-    await bucket.put("k", "v")
-    upload = await bucket.createMultipartUpload("m")
-    await database.exec("INSERT INTO t VALUES (2)")
-    await bare.exec("CREATE TABLE u (x)")
+    await counters.getByName("b").add()
+    counters.getByName("never started")
 
-    await reset(miniflare)
+    await evict_all_durable_objects(miniflare)
 
-    assert await list_durable_object_ids(counters) == []
-    fresh = counters.getByName("a")
-    assert await fresh.add() == [1, 1]
-    assert await run_durable_object_alarm(fresh) is False
-    await miniflare.run_until_idle()
-    assert miniflare.trace.of_kind("alarm") == []
-    assert await bucket.head("k") is None
-    with pytest.raises(JsException):
-        await upload.uploadPart(1, "v")
-    assert await database.prepare("SELECT count(*) FROM t").raw() == [[1]]
-    with pytest.raises(JsException, match="no such table: u"):
-        await bare.exec("SELECT * FROM u")
+    assert len(miniflare.trace.of_kind("evict")) == 2
+    assert await stub.add() == [1, 2]
 
 
-async def test_a_reset_ends_the_calls_under_way(miniflare, stub):
-    sleeping = stub.sleep(60)
+async def test_an_eviction_of_all_waits_for_the_busy_and_gives_up_on_them(
+    miniflare, counters, stub
+):
+    await stub.add()
+    sleeping, staying = counters.getByName("b").sleep(3), counters.getByName("c").sleep(60)
     await miniflare.advance(10)
-    await reset(miniflare)
-    with pytest.raises(JsException, match=r"Application called deleteAllDurableObjects\(\)"):
-        await sleeping
+
+    with pytest.raises(JsException, match="it still has active references"):
+        await evict_all_durable_objects(miniflare)
+
+    evicted = miniflare.trace.of_kind("evict")
+    assert [event.time_ms - miniflare.clock.start_ms >= 3000 for event in evicted] == [
+        False,
+        True,
+    ]
+    assert await sleeping == "slept"
+    assert await staying == "slept"
+
+
+@pytest.mark.miniflare(
+    durable_objects={
+        "COUNTERS": "Counter",
+        "KEPT": {"className": "Counter", "unsafePreventEviction": True},
+    }
+)
+async def test_an_eviction_of_all_respects_namespaces_that_prevent_it(miniflare, stub):
+    kept = miniflare.get_durable_object_namespace("KEPT").getByName("a")
+    await stub.add()
+    await kept.add()
+
+    await evict_all_durable_objects(miniflare)
+
+    assert await stub.add() == [1, 2]
+    assert await kept.add() == [2, 2]
 
 
 # -- arguments -------------------------------------------------------------------------------
@@ -290,7 +262,11 @@ async def test_a_reset_ends_the_calls_under_way(miniflare, stub):
         (crash_durable_object, "DurableObjectStub"),
         (list_durable_object_ids, "DurableObjectNamespace"),
         (abort_all_durable_objects, "Miniflare"),
+        (evict_all_durable_objects, "Miniflare"),
         (reset, "Miniflare"),
+        (list_alarms, "Miniflare"),
+        (snapshot, "Miniflare"),
+        (fork, "Miniflare"),
     ],
 )
 @pytest.mark.simulated
@@ -304,3 +280,18 @@ async def test_a_wrong_argument_is_refused_in_the_platforms_words(verb, kind):
 async def test_what_runs_inside_must_be_a_function(stub):
     with pytest.raises(TypeError, match="parameter 2 is not of type 'function'"):
         await run_in_durable_object(stub, None)
+
+
+async def test_what_is_restored_must_be_a_snapshot(miniflare):
+    with pytest.raises(TypeError) as caught:
+        restore(miniflare, {})
+    text = "Failed to execute 'restore': parameter 2 is not of type 'WorldSnapshot'."
+    assert str(caught.value) == text
+    with pytest.raises(TypeError, match="parameter 1 is not of type 'Miniflare'"):
+        restore("COUNTERS", snapshot(miniflare))
+
+
+def test_what_belongs_to_the_real_runtime_is_told_from_a_wrong_argument():
+    real = type("Miniflare", (), {"__module__": "emulator.workerd.miniflare"})()
+    with pytest.raises(WorldError, match=r"snapshot\(\) reaches into a simulated world"):
+        snapshot(real)

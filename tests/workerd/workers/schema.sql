@@ -1,0 +1,2 @@
+CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+INSERT INTO people (name) VALUES ('Ada');
