@@ -3,7 +3,7 @@
 Promises: exit status 0 when the export completed (missing files are named, and no
 failure), 1 when it failed, 2 when the command cannot be meant, 130 after Ctrl-C; one seed
 gives one trace. Leaves to others: which files (`folder`), the export itself (`exporting`),
-what is shown (`report`).
+what is shown (`report`), and the contract (`judging`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from amber_worker.cli import judging
 from amber_worker.cli.folder import PRODUCTS, FolderError, scan, shown
 
 __all__ = ["main", "run_command"]
@@ -36,6 +37,20 @@ def _parser() -> argparse.ArgumentParser:
         prog="amber", description="Amber's export worker, run locally under simulated time."
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    _declare_export(commands)
+    judging.declare(
+        commands.add_parser(
+            "contract",
+            allow_abbrev=False,  # Pytest knows no shortened options.
+            help="judge a worker by the contract of Amber's exports",
+            description="Judge a worker by the contract of Amber's exports: each law is kept, "
+            "broken with the evidence, or not applicable with the reason.",
+        )
+    )
+    return parser
+
+
+def _declare_export(commands: Any) -> None:
     export = commands.add_parser(
         "export",
         help="export a folder through the worker, and write the ZIP",
@@ -79,7 +94,6 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--json", dest="as_json", action="store_true", help="print one JSON object, no table"
     )
-    return parser
 
 
 def _path(text: str) -> Path:
@@ -113,6 +127,8 @@ def run_command(argv: list[str]) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
+        if arguments.command == "contract":
+            return judging.run_contract(arguments, argv[argv.index("contract") + 1 :])
         return _export(arguments)
     except (FolderError, OSError) as error:
         sys.stderr.write(f"amber: {error}\n")
