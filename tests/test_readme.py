@@ -13,14 +13,24 @@ import pytest
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
+OPTIONS = """
+import pytest
+
+@pytest.fixture
+def miniflare_options():
+    return {"script_path": "worker.py", "durable_objects": {"REMINDERS": "Reminder"}}
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    worker, test, program, rules = BLOCKS
+    worker, test, program, rules, verbs = BLOCKS
     (tmp_path / "worker.py").write_text(worker)
     (tmp_path / "test_worker.py").write_text(test)
     (tmp_path / "program.py").write_text(program)
     (tmp_path / "rules.py").write_text(rules)
+    (tmp_path / "test_verbs.py").write_text(verbs)
+    (tmp_path / "conftest.py").write_text(OPTIONS)
     return tmp_path
 
 
@@ -38,10 +48,9 @@ def output_of(folder: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_the_first_test_passes(folder: Path) -> None:
-    printed = output_of(
-        folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_worker.py"
-    )
+@pytest.mark.parametrize("name", ["test_worker.py", "test_verbs.py"])
+def test_the_tests_pass(folder: Path, name: str) -> None:
+    printed = output_of(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", name)
     assert "1 passed" in printed
 
 

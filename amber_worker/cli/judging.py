@@ -53,6 +53,9 @@ def run_contract(arguments: argparse.Namespace, given: Sequence[str]) -> int:
     import pytest
 
     options = ["--no-header", "--disable-warnings", "-rN", "-p", "no:cacheprovider"]
+    # The command has imported this package before pytest could rewrite its assertions, and
+    # none of those is in a module of the contract.
+    options += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
     if not arguments.verbose:
         options += ["-q", "--tb=no"]
     status = pytest.main(

@@ -48,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
             auth_header=option("auth_header"),
             wait_s=option("contract_wait"),
         )
+        if target.kind == "workerd":
+            _check_real_runtime()
     except TargetError as error:
         raise pytest.UsageError(str(error)) from error
     path = option("contract_report")
@@ -58,6 +60,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # xdist's own processes do not report.
         report = ContractReport(target, path)
         config.pluginmanager.register(report, "amber-contract-report")
+
+
+def _check_real_runtime() -> None:
+    """Say once what is missing, and not once for each law."""
+    from emulator.errors import NodeMissing
+    from emulator.workerd.installation import check
+
+    try:
+        check()
+    except NodeMissing as error:
+        raise TargetError(str(error)) from error
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,6 +19,7 @@ from emulator.errors import NodeMissing
 
 __all__ = [
     "INSTALL_COMMAND",
+    "check",
     "checked_modules_folder",
     "install",
     "modules_folder",
@@ -63,6 +64,16 @@ def node_path() -> str:
         message = "the real runtime needs Node 20 or newer, and there is no `node` on PATH"
         raise NodeMissing(message)
     return path
+
+
+def check() -> None:
+    """Look whether the real runtime can be started here, before anybody needs it.
+
+    Raises:
+        NodeMissing: If Node or its packages are missing; the message says what to run.
+    """
+    node_path()
+    checked_modules_folder()
 
 
 def checked_modules_folder() -> Path:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +15,9 @@ import amber_worker.worker
 import emulator
 from amber_worker.contract.auth_stubs import answer_outside, answer_service, user_id_for
 from amber_worker.contract.target import ORIGINS, TargetError, choose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 USER = user_id_for(7)
 PYTHON = str(Path(amber_worker.worker.__file__))
@@ -206,3 +210,16 @@ def test_a_command_that_cannot_be_meant_ends_with_status_2() -> None:
         ["contract", "--worker-scr", "x"],
     ):
         assert run_command(arguments) == 2
+
+
+def test_a_real_runtime_that_is_not_there_is_told_once(
+    judged_at: Callable[..., Any], tmp_path: Path
+) -> None:
+    found = asyncio.run(
+        judged_at(
+            tmp_path / "report.md", "--emulator-target", "workerd", env={"PATH": str(tmp_path)}
+        )
+    )
+    assert found.status == 2
+    assert found.output.count("there is no `node` on PATH") == 1
+    assert found.report == ""
