@@ -48,6 +48,7 @@ LICENCES = {
         "emulator/workerd/",
         "amber_worker/cli.py",
         "amber_worker/cli/",
+        "amber_worker/contract/world.py",
     ),
     "pytest": (
         "emulator/testing/pytest_plugin/",

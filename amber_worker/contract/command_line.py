@@ -22,6 +22,10 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
         "metavar": "FILE",
         "help": "its wrangler.toml or wrangler.jsonc: bindings, variables, dates",
     },
+    "--worker-env": {
+        "metavar": "NAME",
+        "help": "the environment [env.NAME] of --worker-config (default: the top level)",
+    },
     "--worker-auth": {
         "metavar": "WAY",
         "default": "service",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from amber_worker.contract.options import TARGET
+from amber_worker.contract.patience import Patience
 from amber_worker.contract.seeds import garden
 from amber_worker.contract.user import WrongAnswer
 from amber_worker.contract.world import World
@@ -55,16 +56,22 @@ async def miniflare(target: Target) -> AsyncIterator[Any]:
 
 
 @pytest.fixture(scope=_scope)
-async def world(target: Target, miniflare: Any) -> World:
+def patience(target: Target) -> Patience:
+    """How long the target is waited for, in all its worlds."""
+    return Patience(target.wait_ms)
+
+
+@pytest.fixture(scope=_scope)
+async def world(target: Target, miniflare: Any, patience: Patience) -> World:
     """A running worker."""
-    made = World(target, miniflare)
+    made = World(target, miniflare, patience)
     if target.kind == "workerd":
         await made.begin_failing_export()
     return made
 
 
 @pytest.fixture
-def world_with(target: Target, miniflare: Any) -> Callable[..., Any]:
+def world_with(target: Target, miniflare: Any, patience: Patience) -> Callable[..., Any]:
     """Makes another running worker, with other variables."""
     if target.is_deployed:
         pytest.skip(_ONE_WORLD)
@@ -72,7 +79,7 @@ def world_with(target: Target, miniflare: Any) -> Callable[..., Any]:
     @asynccontextmanager
     async def make(**bindings: str | None) -> AsyncIterator[World]:
         async with target.handle(**bindings) as handle:
-            yield World(target, handle)
+            yield World(target, handle, patience)
 
     return make
 

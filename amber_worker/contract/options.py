@@ -15,6 +15,7 @@ import pytest
 from amber_worker.contract.command_line import add_options
 from amber_worker.contract.report import ContractReport, Verdict
 from amber_worker.contract.target import Target, TargetError, choose
+from emulator.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -41,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
             option("emulator_target", default="emulator"),
             script=option("worker_script"),
             config=option("worker_config"),
+            environment=option("worker_env"),
             auth=option("worker_auth"),
             schema=option("worker_schema"),
             variables=option("worker_var"),
@@ -50,16 +52,25 @@ def pytest_configure(config: pytest.Config) -> None:
         )
         if target.kind == "workerd":
             _check_real_runtime()
-    except TargetError as error:
+    except (TargetError, ConfigurationError) as error:
         raise pytest.UsageError(str(error)) from error
-    path = option("contract_report")
-    if path is not None and not Path(path).absolute().parent.is_dir():
-        message = f"--contract-report {path}: its folder does not exist"
-        raise pytest.UsageError(message)
     config.stash[TARGET] = target
     if not hasattr(config, "workerinput"):  # xdist's own processes do not report.
+        path = option("contract_report")
+        if path is not None:
+            _check_writable(path)
         report = ContractReport(target, path)
         config.pluginmanager.register(report, "amber-contract-report")
+
+
+def _check_writable(path: str) -> None:
+    """Refuse what cannot be written now, and not after minutes of judging."""
+    try:
+        with Path(path).open("ab"):
+            pass
+    except OSError as error:
+        message = f"--contract-report {path}: it cannot be written: {error.strerror}"
+        raise pytest.UsageError(message) from error
 
 
 def _check_real_runtime() -> None:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
+from amber_worker.contract.world import NobodyThere
+
 if TYPE_CHECKING:
     import pytest
 
@@ -66,8 +68,9 @@ class Verdict:
             outcome = NOT_APPLICABLE
         elif report.failed:
             # A law may find in its set-up that the export it wants to look at is none. But
-            # where no world comes to be, nothing has been judged.
-            is_law = report.when == "call" or isinstance(error, AssertionError)
+            # where no world comes to be, or nobody is at the URL, nothing has been judged.
+            is_law = report.when == "call" and not isinstance(error, NobodyThere)
+            is_law = is_law or isinstance(error, AssertionError)
             outcome = BROKEN if is_law else NOT_TESTED
         dialects = {
             topic: spoken
@@ -129,12 +132,16 @@ class ContractReport:
             return
         say = terminalreporter.write_line
         terminalreporter.section("the contract")
-        say(f"target: {self._target.name}")
+        say(f"target: {_plain(self._target.name)}")
         say(self._counts())
+        before: list[str] = []
         for law in self._laws():
             if law.outcome in (BROKEN, NOT_TESTED):
                 say(f"{law.outcome}: {law.law}")
-                for told in law.told[:EVIDENCE_SHOWN_MAX]:
+                # What keeps a world from coming to be is told once.
+                shown = [] if law.told == before else law.told[:EVIDENCE_SHOWN_MAX]
+                before = law.told
+                for told in shown:
                     say(f"    {told[:EVIDENCE_LINE_CHARACTERS_MAX]}")
         if self._path is not None:
             Path(self._path).write_text(self.markdown(), encoding="utf-8")
@@ -157,7 +164,7 @@ class ContractReport:
 
     def markdown(self) -> str:
         """The whole report."""
-        lines = ["# Amber's contract", "", f"Target: {_escaped(self._target.name)}.", ""]
+        lines = ["# Amber's contract", "", f"Target: {_cell(self._target.name)}.", ""]
         lines += [f"**{self._counts()}.**", ""]
         if self._target.is_deployed:
             lines += [
@@ -209,7 +216,7 @@ class _Law:
             if verdict.outcome != KEPT:
                 case = f"[{verdict.case}] " if verdict.case else ""
                 # One reason is told once, however many cases it concerns.
-                case = "" if verdict.outcome == NOT_APPLICABLE else case
+                case = case if verdict.outcome == BROKEN else ""
                 told[_plain(f"{case}{verdict.told}")] = None
         first = verdicts[0]
         return cls(first.law, first.section, outcome, len(verdicts), list(told))

@@ -9,6 +9,7 @@ fit is named. Leaves to others: the runtimes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 from urllib.parse import urlsplit
@@ -97,6 +98,7 @@ def choose(
     *,
     script: str | None = None,
     config: str | None = None,
+    environment: str | None = None,
     auth: str | None = None,
     schema: str | None = None,
     variables: Sequence[str] = (),
@@ -110,6 +112,7 @@ def choose(
         where: "emulator", "workerd" or a URL.
         script: A worker of one's own: a Python module for the emulator, a bundle for workerd.
         config: Its wrangler.toml or wrangler.jsonc.
+        environment: The `NAME` of a section `env.NAME` of that; None is the top level.
         auth: "service" (default), "bearer", "cookie" or "cookie:NAME".
         schema: SQL that makes D1's tables; Amber's own if None.
         variables: "NAME=TEXT" each, for its env.
@@ -120,8 +123,9 @@ def choose(
 
     Raises:
         TargetError: If they mean none.
+        ConfigurationError: If the configuration is malformed, or binds what is not emulated.
     """
-    wait_ms = int(wait_s * 1_000)
+    wait_ms = _milliseconds(wait_s)
     if "://" in where:
         return _deployed(where, auth_header, script or config, wait_ms)
     if where not in ("emulator", "workerd"):
@@ -131,8 +135,8 @@ def choose(
         message = "--auth-header is for a deployed worker: give --emulator-target its URL"
         raise TargetError(message)
     options = _own_options(where, dialect)
-    if script or config:
-        options = _foreign_options(where, script, config)
+    if script or config or environment:
+        options = _foreign_options(where, script, config, environment)
     if schema is not None:
         options["d1_databases"] = {
             name: {"schema": _existing(schema, "--worker-schema")}
@@ -155,6 +159,13 @@ def choose(
         wait_ms=wait_ms,
         bindings_told=" and ".join(options["durable_objects"]),
     )
+
+
+def _milliseconds(wait_s: float) -> int:
+    if not 0 < wait_s < inf:
+        message = f"--contract-wait takes seconds above 0, not {wait_s}"
+        raise TargetError(message)
+    return int(wait_s * 1_000)
 
 
 def _deployed(url: str, auth_header: str | None, other: str | None, wait_ms: int) -> Target:
@@ -202,12 +213,18 @@ def _own_options(where: str, dialect: str) -> dict[str, Any]:
     }
 
 
-def _foreign_options(where: str, script: str | None, config: str | None) -> dict[str, Any]:
+def _foreign_options(
+    where: str, script: str | None, config: str | None, environment: str | None
+) -> dict[str, Any]:
     options: dict[str, Any] = {}
+    if config is None and environment is not None:
+        message = "--worker-env is a section of a --worker-config: give that too"
+        raise TargetError(message)
     if config is not None:
         from emulator.runtime.wrangler import options_from_wrangler
 
-        options.update(options_from_wrangler(_existing(config, "--worker-config")))
+        path = _existing(config, "--worker-config")
+        options.update(options_from_wrangler(path, environment))
     if script is not None:
         options["script_path"] = _existing(script, "--worker-script")
     is_python = Path(str(options.get("script_path", ""))).suffix == ".py"

@@ -99,12 +99,12 @@ class Export:
             LawBroken: If that takes longer than the bound.
         """
         world = self.user.world
-        wait_ms = world.wait_ms if wait_ms is None else wait_ms
+        wait_ms = world.patience.export_ms if wait_ms is None else wait_ms
         pause_s = POLL_S
         limit_ms = world.now_ms + wait_ms
         while (await self.look()).get("status") not in ENDED:
             if world.now_ms > limit_ms:
-                world.has_hung = True
+                world.patience.has_hung = True
                 message = f"{self} has not ended after {wait_ms // 1_000} s: {self.row}"
                 raise LawBroken(message)
             await asyncio.sleep(pause_s)

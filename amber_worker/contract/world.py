@@ -7,23 +7,31 @@ user, whose credentials were given, where it is deployed. Leaves to others: star
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final, final
 
+import httpx
+
+from amber_worker.contract.archive import LawBroken
 from amber_worker.contract.auth_stubs import user_id_for
 from amber_worker.contract.seeds import SeededFile, Storage
 from amber_worker.contract.user import Export, User
+from emulator.errors import JsException
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from amber_worker.contract.patience import Patience
     from amber_worker.contract.target import Target
 
-__all__ = ["World"]
+__all__ = ["NobodyThere", "World"]
 
-#: By how much waiting is shortened once an export has hung.
-SHORTER: Final = 6
 #: The platform gives a failing alarm six more runs, two minutes long; and some to spare.
 FAILURE_WAIT_MS: Final = 240_000
+
+
+class NobodyThere(Exception):
+    """Nobody can be reached, so no law has been broken."""
 
 
 @final
@@ -34,13 +42,13 @@ class World:
         target: Who is judged.
         handle: `emulator.Miniflare`, `emulator.workerd.Miniflare` or
             `emulator.workerd.Deployed`.
+        patience: How long it is waited for.
     """
 
-    def __init__(self, target: Target, handle: Any) -> None:
+    def __init__(self, target: Target, handle: Any, patience: Patience) -> None:
         self.target = target
         self.handle = handle
-        #: Whether an export has been waited for in vain.
-        self.has_hung = False
+        self.patience = patience
         self._user_count = 0
         self._failing: Export | Exception | None = None
         self._shared: dict[str, Export | Exception] = {}
@@ -50,11 +58,6 @@ class World:
     def now_ms(self) -> int:
         """The target's time, epoch milliseconds."""
         return int(self.handle.clock.now_ms)
-
-    @property
-    def wait_ms(self) -> int:
-        """How long a law waits for an export."""
-        return self.target.wait_ms // (SHORTER if self.has_hung else 1)
 
     @property
     def storage(self) -> Storage:
@@ -67,8 +70,28 @@ class World:
         return self._storage
 
     async def ask(self, path: str, **options: Any) -> Any:
-        """Send one request, with no credentials but those in `options`."""
-        return await self.handle.dispatch_fetch(f"{self.target.origin}{path}", **options)
+        """Send one request, with no credentials but those in `options`.
+
+        Raises:
+            LawBroken: If the worker throws, is silent, or has told a path that is none.
+            NobodyThere: If there is no connection.
+        """
+        asked = f"{options.get('method', 'GET')} {path}"
+        wait_s = self.patience.answer_ms / 1_000
+        try:
+            async with asyncio.timeout(wait_s):
+                answer = await self.handle.dispatch_fetch(self.target.origin + path, **options)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise NobodyThere(str(error) or "no connection could be made in time") from error
+        except (TimeoutError, httpx.TimeoutException):
+            self.patience.heard_nothing()
+            message = f"{asked} has no whole answer after {wait_s:.3g} s"
+            raise LawBroken(message) from None
+        except (JsException, httpx.InvalidURL) as error:
+            message = f"{asked} has no answer: {error}"
+            raise LawBroken(message) from error
+        self.patience.heard()
+        return answer
 
     async def user(self) -> User:
         """A user whom nobody has met; on a deployed worker the one there is."""
@@ -134,4 +157,4 @@ class World:
         if isinstance(failing, Exception):
             raise failing
         assert failing is not None, "it has begun"
-        return await failing.end(max(FAILURE_WAIT_MS, self.wait_ms))
+        return await failing.end(max(FAILURE_WAIT_MS, self.patience.export_ms))

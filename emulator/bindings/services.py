@@ -1,7 +1,7 @@
 """Services: a binding to something that answers requests.
 
-Promises: `fetch` with Cloudflare's arguments, carried through the corridor. Leaves to
-others: who answers (the world: a test's function, or another worker).
+Promises: `fetch` with Cloudflare's arguments, carried through the corridor, redirects
+followed. Leaves to others: who answers (the world: a test's function, or another worker).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 from emulator.durable_objects.context import IoContext, current_context
 from emulator.errors import JsException
 from emulator.simulation.rules import Operation
+from emulator.web.redirects import fetch_followed
 from emulator.web.request import outgoing_request
 
 if TYPE_CHECKING:
@@ -67,11 +68,7 @@ class Service:
             return context.rejected(error)
         operation = Operation(self._binding_name, self._operation, request.url)
 
-        async def effect() -> Response:
-            response = await self._handler(request)
-            return response.delivered(request.url, is_head=request.method == "HEAD")
-
-        return context.carry(operation, effect)
+        return context.carry(operation, lambda: fetch_followed(request, self._handler))
 
     def __repr__(self) -> str:
         return f"<Service {self._binding_name}>"

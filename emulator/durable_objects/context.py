@@ -11,6 +11,7 @@ others: what an effect does (the bindings), and who lives (the instance).
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from contextvars import ContextVar
 from pathlib import Path
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CURRENT", "SECTION", "IoContext", "PowerSupply", "current_context"]
 
-_PACKAGE: Final = str(Path(__file__).parents[1])
+_PACKAGE: Final = f"{Path(__file__).parents[1]}{os.sep}"
 #: Milliseconds from a call to its effect, and from there to its arrival.
 TRAVEL_MS: Final = 1
 

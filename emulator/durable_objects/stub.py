@@ -8,17 +8,18 @@ what may be called (the rpc room). Documented by Cloudflare, Durable Object stub
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, final
 
 from emulator.durable_objects.context import IoContext, current_context
+from emulator.durable_objects.remote_properties import RemoteProperties
 from emulator.durable_objects.rpc import check_message_size
-from emulator.errors import JsException, JsTypeError
+from emulator.errors import JsException
 from emulator.simulation.rules import Operation
 from emulator.values import structured_clone
 from emulator.web.request import outgoing_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from emulator.durable_objects.ids import DurableObjectId
     from emulator.durable_objects.instance import Instance
@@ -27,41 +28,11 @@ if TYPE_CHECKING:
     from emulator.simulation.handles import SimulationFuture
     from emulator.web.request import Request
 
-__all__ = ["DurableObjectStub", "RpcProperty"]
-
-PATH_DEPTH_MAX: Final = 64
+__all__ = ["DurableObjectStub"]
 
 
 @final
-class RpcProperty:
-    """A property on the other side: call it, await it, or go deeper."""
-
-    __slots__ = ("_path", "_stub")
-
-    def __init__(self, stub: DurableObjectStub, path: tuple[str, ...]) -> None:
-        self._stub = stub
-        self._path = path
-
-    def __getattr__(self, name: str) -> RpcProperty:
-        if not _is_remote(name):
-            raise AttributeError(name)
-        if len(self._path) >= PATH_DEPTH_MAX:
-            message = "RPC pipelined property path is too deep (max 64)."
-            raise JsTypeError(message)
-        return RpcProperty(self._stub, (*self._path, name))
-
-    def __call__(self, *args: Any, **kwargs: Any) -> SimulationFuture:
-        return self._stub._send(self._path, args, kwargs, is_call=True)
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._stub._send(self._path, (), {}, is_call=False).__await__()
-
-    def __repr__(self) -> str:
-        return f"<RpcProperty {'.'.join(self._path)} of {self._stub!r}>"
-
-
-@final
-class DurableObjectStub:
+class DurableObjectStub(RemoteProperties):
     """A client of one object. Obtained from its namespace.
 
     Attributes:
@@ -83,12 +54,6 @@ class DurableObjectStub:
         self._instance: Instance | None = None
         self.id = object_id
         self.name = object_id.name
-
-    def __getattr__(self, name: str) -> RpcProperty:
-        if not _is_remote(name):
-            message = f"{name!r} is no name for RPC: call a method without `__` in front"
-            raise AttributeError(message)
-        return RpcProperty(self, (name,))
 
     def fetch(
         self, resource: str | Request, init: Any = None, **options: Any
@@ -176,8 +141,3 @@ class DurableObjectStub:
 
     def __repr__(self) -> str:
         return f"<DurableObjectStub {self._namespace.name_of(self.id)}>"
-
-
-def _is_remote(name: str) -> bool:
-    """Whether a property is looked up on the other side: Python's own are not."""
-    return name != "then" and not name.startswith("__")

@@ -2,8 +2,9 @@
 
 Promises: `print` inside a worker does not reach the terminal but the logger
 "emulator.console", and so pytest's caplog; every logging record that worker code emits is
-kept by the world whose code it is. Prints and logs of everybody else pass untouched, and
-those of dead instances are dropped. Leaves to others: showing it.
+kept by the world whose code it is. Prints and logs of everybody else pass untouched, a
+debugger's that stops in worker code too, and those of dead instances are dropped. Leaves to
+others: showing it.
 """
 
 from __future__ import annotations
@@ -12,21 +13,32 @@ import logging
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 from weakref import WeakKeyDictionary
 
 from emulator.durable_objects.context import CURRENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from emulator.durable_objects.context import IoContext
     from emulator.simulation.clock import Clock
 
-__all__ = ["Console", "LogRecord", "stand_aside", "stand_in", "worker_output"]
+__all__ = ["Console", "LogRecord", "catch_again", "worker_output"]
 
 _logger = logging.getLogger("emulator.console")
 _logger.setLevel(logging.DEBUG)
+
+#: Who speaks to the terminal while a worker stands still; the last one prints pytest's header.
+_DEBUGGERS: Final = (
+    "bdb",
+    "cmd",
+    "code",
+    "pdb",
+    "_pytest.debugging",
+    "_pytest._io.terminalwriter",
+)
 
 
 @final
@@ -62,17 +74,19 @@ class Console:
         self._clock = clock
         #: Every line so far, oldest first.
         self.records: list[LogRecord] = []
-        self._is_open = False
+        self._stop: Callable[[], None] | None = None
 
     def open(self) -> None:
         """Start to listen."""
-        self._is_open = True
+        # A test may exchange `sys.stdout` under us, and time moves before a worker hears of it.
+        self._stop = self._clock.observe(_tap.time_moved)
         _tap.acquire()
 
     def close(self) -> None:
         """Stop listening. Nothing happens the second time."""
-        if self._is_open:
-            self._is_open = False
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
             _tap.release()
 
     def write(self, level: str, message: str, name: str) -> None:
@@ -92,7 +106,7 @@ class _Printer:
     def write(self, text: str) -> int:
         """Write a piece of a line."""
         context = CURRENT.get()
-        if context is None:
+        if context is None or _is_debugger(sys._getframe(1)):
             written: int = self.real.write(text)
             return written
         if context.is_dead:
@@ -107,13 +121,21 @@ class _Printer:
     def flush(self) -> None:
         """Flush the real stream; in worker code, end the line."""
         context = CURRENT.get()
-        if context is None:
+        if context is None or _is_debugger(sys._getframe(1)):
             self.real.flush()
         elif context in self._partial:
             self.write("\n")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
+
+
+def _is_debugger(frame: FrameType) -> bool:
+    """Whether a debugger writes, or runs the line that does: `print(x)` at its prompt."""
+    return any(
+        one is not None and one.f_globals.get("__name__") in _DEBUGGERS
+        for one in (frame, frame.f_back)
+    )
 
 
 @final
@@ -147,8 +169,15 @@ class _Tap(logging.Handler):
     def stand_in(self) -> None:
         """Take the place of the present `sys.stdout`, if any world listens."""
         if self._count and (self._printer is None or sys.stdout is not self._printer):
-            self._printer = _Printer(sys.stdout)
-            sys.stdout = self._printer
+            real: Any = sys.stdout
+            while isinstance(real, _Printer):
+                real = real.real
+            sys.stdout = self._printer = _Printer(real)
+
+    def time_moved(self, _: int) -> None:
+        """`stand_in`, for a clock: most moves find it in its place."""
+        if sys.stdout is not self._printer:
+            self.stand_in()
 
     def stand_aside(self) -> None:
         """Give `sys.stdout` back."""
@@ -171,26 +200,10 @@ class _Tap(logging.Handler):
 _tap = _Tap()
 
 
-def stand_aside(debugger: Any) -> bool:
-    """Let a debugger that stops in worker code speak to the terminal, not to the logs.
-
-    Args:
-        debugger: A `pdb.Pdb`.
-
-    Returns:
-        Whether worker output was being caught; then `stand_in` shall follow.
-    """
-    if not _tap.is_in:
-        return False
-    if isinstance(debugger.stdout, _Printer):
-        debugger.stdout = debugger.stdout.real
-    _tap.stand_aside()
-    return True
-
-
-def stand_in() -> None:
-    """Catch worker output again."""
-    _tap.stand_in()
+def catch_again() -> None:
+    """Catch worker output where it was caught, after pytest has exchanged `sys.stdout`."""
+    if _tap.is_in:
+        _tap.stand_in()
 
 
 @contextmanager

@@ -176,13 +176,13 @@ def _file(option: str, value: object) -> Path:
     if not isinstance(value, str | Path):
         raise _wrong(option, value, "a path")
     path = Path(value)
+    if path.is_file():
+        return path
     if path.is_dir():
         message = f"option {option}: {str(path)!r} is a folder; name the file in it"
-        raise ConfigurationError(message)
-    if not path.is_file():
+    else:
         message = f"option {option}: there is no file {str(path)!r}; give the path of one"
-        raise ConfigurationError(message)
-    return path
+    raise ConfigurationError(message)
 
 
 def _mapping(option: str, value: object) -> Mapping[str, Any]:

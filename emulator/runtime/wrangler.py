@@ -1,28 +1,27 @@
 """Wrangler's configuration: the file that a project has already, as options of a world.
 
 Promises: `wrangler.toml`, `wrangler.json` and `wrangler.jsonc` mean what wrangler makes of
-them: an environment inherits `main` and the like and none of the bindings; keys that change
-nothing in a test (routes, triggers, observability, ...) are passed over; a binding that we
-cannot give is a `ConfigurationError`, since `env` would lack it. Each error names the file,
-the place in it, and the fix. Leaves to others: whether the options fit together (options),
-and `.dev.vars`. Source: Cloudflare docs, Workers, Wrangler, Configuration; wrangler 4's
-validation.ts.
+them: an environment inherits `main` and the like, and no bindings but those of `assets` and a
+few others that we do not have; keys that change nothing in a test (routes, triggers,
+observability, ...) are passed over; a binding that we cannot give is a `ConfigurationError`,
+since `env` would lack it. Each error names the file, the place in it, and the fix. Leaves to
+others: reading (the file), whether the options fit together (options), and `.dev.vars`.
+Source: Cloudflare docs, Workers, Wrangler, Configuration; wrangler 4's validation.ts.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import tomllib
+import math
 from datetime import date, datetime, time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn, final
+from typing import TYPE_CHECKING, Any, Final
 
 from emulator.errors import ConfigurationError
 from emulator.runtime.options import UnboundService
+from emulator.runtime.wrangler_file import Table, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 __all__ = ["options_from_wrangler"]
 
@@ -37,21 +36,10 @@ _NAMED_OTHERWISE: Final = {
     "logfwdr": "name",
 }
 _NAMED_BY_KEY: Final = ("wasm_modules", "text_blobs", "data_blobs")
-_READ: Final = (
-    *_NOT_INHERITED,
-    "name",
-    "main",
-    "compatibility_date",
-    "compatibility_flags",
-    "migrations",
-    "env",
-)
-
-_JSON_TOKEN: Final = re.compile(
-    r'"(?:[^"\\\n]|\\.)*"|(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<open>/\*)', re.DOTALL
-)
-_JSON_COMMA: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|(?P<comma>,)(?=\s*[\]}])')
-_TOML_POSITION: Final = re.compile(r" \(at line (\d+), column \d+\)\Z")
+#: Keys whose bindings an environment has as well, unless it says otherwise.
+_BINDS_EVERYWHERE: Final = ("assets", "logfwdr", *_NAMED_BY_KEY)
+_INHERITED: Final = ("main", "compatibility_date", "compatibility_flags", "migrations")
+_READ: Final = (*_NOT_INHERITED, *_INHERITED, "name", "env")
 
 
 def options_from_wrangler(path: str | Path, environment: str | None = None) -> dict[str, Any]:
@@ -73,10 +61,8 @@ def options_from_wrangler(path: str | Path, environment: str | None = None) -> d
         ConfigurationError: If the file cannot be read, has a key of a wrong type, or has a
             binding that the emulator does not have.
     """
-    path = Path(path)
-    top = _Table(path, "", _parsed(path))
-    section = top if environment is None else _environment(top, environment)
-    section.refuse_what_is_not_emulated()
+    top = read_table(path)
+    section = _section(top, environment)
     name = _name(top, section, environment)
     return {
         key: value
@@ -95,153 +81,29 @@ def options_from_wrangler(path: str | Path, environment: str | None = None) -> d
     }
 
 
-# -- the file --------------------------------------------------------------------------------
+# -- what we do not have ---------------------------------------------------------------------
 
 
-def _parsed(path: Path) -> Any:
-    if path.suffix not in (".toml", ".json", ".jsonc"):
-        message = (
-            f"{str(path)!r} is no configuration of wrangler: name a file wrangler.toml, "
-            "wrangler.json or wrangler.jsonc"
+def _refuse_what_is_not_emulated(table: Table, values: Mapping[str, Any]) -> None:
+    """Refuse the keys that would put something into `env` which we do not have."""
+    for key, value in values.items():
+        if key in _READ:
+            continue
+        fix = (
+            "leave it out in a section [env.NAME] of its own, which inherits no bindings, and "
+            "choose that environment (in pytest, by emulator_environment)"
         )
-        raise ConfigurationError(message)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        message = (
-            f"the configuration {str(path)!r} cannot be read ({error.strerror}): give the "
-            "path of a file"
-        )
-        raise ConfigurationError(message) from None
-    except UnicodeDecodeError as error:
-        raise _malformed(path, None, f"it is not UTF-8 at byte {error.start}") from None
-    try:
-        return tomllib.loads(text) if path.suffix == ".toml" else _parsed_json(path, text)
-    except json.JSONDecodeError as error:
-        raise _malformed(path, error.lineno, error.msg) from None
-    except tomllib.TOMLDecodeError as error:
-        position = _TOML_POSITION.search(str(error))
-        line = int(position[1]) if position else None
-        raise _malformed(path, line, _TOML_POSITION.sub("", str(error))) from None
-    except RecursionError:
-        raise _malformed(path, None, "it is nested too deeply") from None
-
-
-def _malformed(path: Path, line: int | None, what: str) -> ConfigurationError:
-    where = str(path) if line is None else f"{path}, line {line}"
-    kind = "TOML" if path.suffix == ".toml" else "JSON (comments and last commas may be there)"
-    return ConfigurationError(f"{where}: {what}; correct it so that the file is {kind}")
-
-
-def _parsed_json(path: Path, text: str) -> Any:
-    """JSON with comments and with commas behind last elements.
-
-    Both are made blanks, so that errors name the lines of the file.
-    """
-
-    def without_comment(token: re.Match[str]) -> str:
-        if token["open"]:
-            line = text.count("\n", 0, token.start()) + 1
-            raise _malformed(path, line, "the comment /* never ends")
-        return re.sub(r"[^\n]", " ", token[0]) if token["comment"] else token[0]
-
-    bare = _JSON_TOKEN.sub(without_comment, text)
-
-    def without_comma(token: re.Match[str]) -> str:
-        if not token["comma"]:
-            return token[0]
-        before = token.start() - 1
-        while before >= 0 and bare[before].isspace():
-            before -= 1
-        # Only a comma behind an element may be there for nothing.
-        return "," if before < 0 or bare[before] in "[{,:" else " "
-
-    def refuse(constant: str) -> NoReturn:
-        raise _malformed(path, None, f"{constant} is not a number of JSON")
-
-    return json.loads(_JSON_COMMA.sub(without_comma, bare), parse_constant=refuse)
-
-
-# -- one table of it -------------------------------------------------------------------------
-
-
-@final
-class _Table:
-    """A table of the file, which knows where it stands.
-
-    Args:
-        path: The file.
-        place: Where in it, such as "env.test.r2_buckets[0]"; empty for the whole.
-        values: What is there.
-
-    Raises:
-        ConfigurationError: If it is no table.
-    """
-
-    def __init__(self, path: Path, place: str, values: Any) -> None:
-        self.path = path
-        self.place = place
-        if not isinstance(values, dict):
-            message = f"{path}: {place or 'the whole'} must be a table, got {_shown(values)}"
+        if key in _BINDS_EVERYWHERE:
+            fix = (
+                "every environment inherits it, so leave it out, or name a file without it "
+                "(in pytest, by emulator_config)"
+            )
+        for binding in _bindings_of(key, value):
+            message = (
+                f"{table.where(key)} binds {binding!r}, and the emulator has no such bindings: "
+                f"{fix}"
+            )
             raise ConfigurationError(message)
-        self.values: Mapping[str, Any] = values
-
-    def where(self, key: str) -> str:
-        """How an error calls the key."""
-        return f"{self.path}: {self.place}.{key}" if self.place else f"{self.path}: {key}"
-
-    def wrong(self, key: str, want: str) -> ConfigurationError:
-        """The error that the key's value is not what it must be."""
-        message = f"{self.where(key)} must be {want}, got {_shown(self.values.get(key))}"
-        return ConfigurationError(message)
-
-    def text(self, key: str, *, is_needed: bool = False) -> str:
-        """A string, or an empty one where there is none."""
-        value = self.values.get(key)
-        if value is None and not is_needed:
-            return ""
-        if not isinstance(value, str) or not value:
-            raise self.wrong(key, "a string in quotes")
-        return value
-
-    def texts(self, key: str) -> list[str]:
-        """A list of strings."""
-        value = self.values.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.wrong(key, "a list of strings")
-        return value
-
-    def table(self, key: str) -> _Table:
-        """A table in this one, empty if it is not there."""
-        place = f"{self.place}.{key}" if self.place else key
-        return _Table(self.path, place, self.values.get(key, {}))
-
-    def tables(self, key: str) -> Iterator[_Table]:
-        """The tables of a list."""
-        value = self.values.get(key, [])
-        if not isinstance(value, list):
-            raise self.wrong(key, f"a list of tables, as [[{key}]] makes in TOML")
-        for index, item in enumerate(value):
-            place = f"{self.place}.{key}" if self.place else key
-            yield _Table(self.path, f"{place}[{index}]", item)
-
-    def refuse_what_is_not_emulated(self) -> None:
-        """Refuse the keys that would put something into `env` which we do not have."""
-        for key, value in self.values.items():
-            if key in _READ:
-                continue
-            for binding in _bindings_of(key, value):
-                message = (
-                    f"{self.where(key)} binds {binding!r}, and the emulator has no such "
-                    "bindings: leave it out in a section [env.NAME] of its own, which inherits "
-                    "no bindings, and choose that environment (in pytest, by "
-                    "emulator_environment)"
-                )
-                raise ConfigurationError(message)
-
-
-def _shown(value: object) -> str:
-    return "nothing" if value is None else repr(value)
 
 
 def _bindings_of(key: str, value: Any) -> Iterator[str]:
@@ -266,7 +128,11 @@ def _bindings_of(key: str, value: Any) -> Iterator[str]:
 # -- its parts -------------------------------------------------------------------------------
 
 
-def _environment(top: _Table, environment: str) -> _Table:
+def _section(top: Table, environment: str | None) -> Table:
+    """An environment with what it inherits, or the top level."""
+    if environment is None:
+        _refuse_what_is_not_emulated(top, top.values)
+        return top
     known = top.table("env")
     if environment not in known.values:
         names = ", ".join(known.values) or "none"
@@ -275,16 +141,18 @@ def _environment(top: _Table, environment: str) -> _Table:
             f"[env.{environment}]"
         )
         raise ConfigurationError(message)
-    section = known.table(environment)
+    own = known.table(environment)
     inherited = {
         key: top.values[key]
-        for key in ("main", "compatibility_date", "compatibility_flags", "migrations")
-        if key in top.values
+        for key in (*_INHERITED, *_BINDS_EVERYWHERE)
+        if key in top.values and key not in own.values
     }
-    return _Table(top.path, section.place, {**inherited, **section.values})
+    _refuse_what_is_not_emulated(own, own.values)
+    _refuse_what_is_not_emulated(top, inherited)
+    return Table(top.path, own.place, {**inherited, **own.values})
 
 
-def _name(top: _Table, section: _Table, environment: str | None) -> str:
+def _name(top: Table, section: Table, environment: str | None) -> str:
     own = section.text("name")
     if own or environment is None:
         return own
@@ -292,16 +160,16 @@ def _name(top: _Table, section: _Table, environment: str | None) -> str:
     return f"{inherited}-{environment}" if inherited else ""
 
 
-def _script_path(section: _Table) -> Path | None:
+def _script_path(section: Table) -> Path | None:
     main = section.text("main")
     return (section.path.parent / main).resolve() if main else None
 
 
-def _durable_objects(section: _Table, worker_name: str) -> dict[str, Any]:
+def _durable_objects(section: Table, worker_name: str) -> dict[str, Any]:
     is_sqlite = _classes(section)
     found: dict[str, Any] = {}
     for table in section.table("durable_objects").tables("bindings"):
-        binding = table.text("name", is_needed=True)
+        binding = _new_name(table, "name", found)
         class_name = table.text("class_name", is_needed=True)
         script_name = table.text("script_name")
         if script_name and script_name != worker_name:
@@ -323,7 +191,7 @@ def _durable_objects(section: _Table, worker_name: str) -> dict[str, Any]:
     return found
 
 
-def _classes(section: _Table) -> dict[str, bool | None]:
+def _classes(section: Table) -> dict[str, bool | None]:
     """Whether each class has SQLite, after all migrations; None where it was deleted."""
     classes: dict[str, bool | None] = {}
     for table in section.tables("migrations"):
@@ -338,18 +206,18 @@ def _classes(section: _Table) -> dict[str, bool | None]:
     return classes
 
 
-def _r2_buckets(section: _Table) -> dict[str, str]:
-    found = {}
+def _r2_buckets(section: Table) -> dict[str, str]:
+    found: dict[str, str] = {}
     for table in section.tables("r2_buckets"):
-        binding = table.text("binding", is_needed=True)
+        binding = _new_name(table, "binding", found)
         found[binding] = table.text("bucket_name") or binding
     return found
 
 
-def _d1_databases(section: _Table) -> dict[str, Any]:
+def _d1_databases(section: Table) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for table in section.tables("d1_databases"):
-        binding = table.text("binding", is_needed=True)
+        binding = _new_name(table, "binding", found)
         given = table.text("migrations_dir")
         folder = (section.path.parent / (given or "migrations")).resolve()
         if given and not folder.is_dir():
@@ -363,18 +231,35 @@ def _d1_databases(section: _Table) -> dict[str, Any]:
     return found
 
 
-def _variables(section: _Table) -> dict[str, Any]:
+def _variables(section: Table) -> dict[str, Any]:
     table = section.table("vars")
     for name, value in table.values.items():
-        if isinstance(value, date | datetime | time):
-            raise table.wrong(name, "text or JSON: put the date in quotes")
+        if not _is_json(value):
+            raise table.wrong(name, "text or JSON, so put a date or inf in quotes")
     return dict(table.values)
 
 
-def _services(section: _Table) -> dict[str, UnboundService]:
-    found = {}
+def _is_json(value: Any) -> bool:
+    """Whether JSON can say it; TOML has more."""
+    if isinstance(value, dict | list):
+        return all(map(_is_json, value.values() if isinstance(value, dict) else value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, date | datetime | time)
+
+
+def _services(section: Table) -> dict[str, UnboundService]:
+    found: dict[str, UnboundService] = {}
     for table in section.tables("services"):
-        binding = table.text("binding", is_needed=True)
+        binding = _new_name(table, "binding", found)
         service = table.text("service", is_needed=True)
         found[binding] = UnboundService(binding, service, str(section.path))
     return found
+
+
+def _new_name(table: Table, key: str, found: Mapping[str, Any]) -> str:
+    """The name of a binding, which no other one of its kind may have."""
+    binding = table.text(key, is_needed=True)
+    if binding in found:
+        raise table.wrong(key, "a name that no other binding has")
+    return binding

@@ -186,8 +186,13 @@ class SimulationFuture(asyncio.Future[Any]):
 
     def __hash__(self) -> int:
         try:
-            return self._sequence
+            sequence: int = _sequence_of(self)
+            return sequence
         except AttributeError:
             loop: Any = self.get_loop()
             self._sequence = sequence = int(loop.next_sequence())
             return sequence
+
+
+# Asks the slot itself: a name that is not set yet would go through `__getattr__`.
+_sequence_of: Final = vars(SimulationFuture)["_sequence"].__get__

@@ -6,8 +6,9 @@ savepoints and cursors, so the journal is read beside it, through SQLite's publi
 SQLITE_FCNTL_JOURNAL_POINTER gives its file, `sqlite3_io_methods` reads it (sqlite3.h), and
 "The Rollback Journal" in SQLite's file format says what is in it.
 
-Promises: the bytes of the last commit; the connection notices nothing. Leaves to others: when
-they are wanted (the database).
+Promises: the bytes of the last commit; the connection notices nothing. Pages that an
+incremental vacuum gives back are in no journal, so no worker may run one (the authorizer).
+Leaves to others: when an image is wanted (the database).
 """
 
 from __future__ import annotations

@@ -66,6 +66,7 @@ class Database:
         self._random_bytes = random_bytes
         self._path = path
         self._value_bytes_max = value_bytes_max or VALUE_BYTES_MAX[profile]
+        #: What it began with, or was at its last snapshot.
         self._image: bytes | None = None
         #: Whether other databases are likely to begin with the same image.
         self._is_common = True
@@ -254,7 +255,11 @@ class Database:
         if self._link is None and self._image is not None:
             return Snapshot(self._image, self._is_common)
         link = self._link or self._open()
-        return Snapshot(committed_image(link.connection), is_common=False)
+        image = committed_image(link.connection)
+        if image != self._image:
+            # While nothing changes, all snapshots share it.
+            self._image, self._is_common = image, False
+        return Snapshot(self._image, self._is_common)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Become what a snapshot holds. No transaction may be open; queries are dropped."""

@@ -88,7 +88,8 @@ def _lines(simulation: Simulation) -> Iterator[str]:
         f"{_seconds(clock.elapsed_ms)} after the start"
     )
     shown = events[-EVENTS_SHOWN_MAX:]
-    yield f"the last {len(shown)} of {len(events)} events:"
+    if shown:
+        yield f"the last {len(shown)} of {len(events)} events:"
     for event in shown:
         yield _cut(f"  {_seconds(event.time_ms - clock.start_ms)}  {in_words(event)}")
     for rule in simulation.rules.unmatched:
@@ -158,7 +159,13 @@ def _alarm(alarm: AlarmStatistics, start_ms: int) -> str:
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= LINE_MAX else f"{line[:LINE_MAX]}..."
+    """One line for the terminal, whatever a worker has written into it."""
+    line = line if len(line) <= LINE_MAX else f"{line[:LINE_MAX]}..."
+    return line if line.isprintable() else "".join(map(_shown, line))
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else repr(character)[1:-1]
 
 
 def _seconds(elapsed_ms: int) -> str:

@@ -1,33 +1,27 @@
 """The outbound mock: the world outside of a worker, as far as a test needs it.
 
-    with OutboundMock() as mock:
-        mock.get("https://api.example.com/users/*").reply(json={"name": "Ada"})
-        mock.post("https://hooks.example.com/").reply(500).times(2)
-        mock.post("https://hooks.example.com/").reply(204).delay(timedelta(seconds=3))
-        async with Miniflare(worker=..., outbound_service=mock) as mf:
-            ...
-
 Promises: an async function of a request, for `outbound_service` and for a service binding, of
 the emulator and of real workerd; routes are tried in the order in which they were made; one
 clear error for a request that nothing answers, in the worker and again at the end, should the
 worker have swallowed it. After undici's MockAgent, which `fetchMock` of `cloudflare:test` was,
-and respx. Leaves to others: what fits a route, and what it answers (the route).
+and respx. Leaves to others: what fits a route (the patterns), and what it answers (the route).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
-from emulator.errors import JsException
-from emulator.testing.outbound_route import UNSET, Patterns, Route
-from emulator.web.request import Request
+from emulator.testing.outbound_patterns import UNSET, Patterns
+from emulator.testing.outbound_route import Route
 
 if TYPE_CHECKING:
+    import re
+    from collections.abc import Mapping
     from types import TracebackType
 
+    from emulator.web.request import Request
     from emulator.web.response import Response
 
 __all__ = ["OutboundCall", "OutboundMock", "OutboundMockError"]
@@ -65,8 +59,27 @@ class OutboundCall:
 class OutboundMock:
     """What answers the requests that leave a worker.
 
-    As a context manager it checks at the end that everything was used, unless the block
-    has raised.
+        import emulator
+        from emulator.testing import OutboundMock
+        from workers import WorkerEntrypoint, fetch
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                await fetch("https://hooks.example.com/seen", method="POST", body=request.url)
+                return await fetch("https://api.example.com/users/7")
+
+        async def main():
+            with OutboundMock() as mock:
+                mock.get("https://api.example.com/users/*").reply(json={"name": "Ada"})
+                mock.post("/seen", body="http://localhost/").reply(204).delay(3_000)
+                async with emulator.Miniflare(worker=Default, outbound_service=mock) as mf:
+                    response = await mf.dispatch_fetch("http://localhost/")
+            assert response.json() == {"name": "Ada"}
+
+        emulator.run(main)
+
+    As a context manager it checks at the end that everything was used, unless the block has
+    raised. It may answer for several worlds, and for a service binding.
 
     Args:
         in_order: Requests must come in the order of the routes: only the first route that
@@ -99,8 +112,9 @@ class OutboundMock:
         Args:
             method: Such as "GET"; None is any.
             url: An absolute URL, or a path such as "/users/*", which fits any origin; a star
-                stands for any text. Without a question mark in it the query does not
-                matter. Or a regular expression, searched for in the whole URL.
+                stands for any text in the path or query, and for a part of the host. Without
+                a question mark in it the query does not matter. Or a regular expression,
+                searched for in the whole URL.
             query: Values by name, text or regular expressions; others may be there too.
             headers: The same.
             body: The text, the bytes, a regular expression to be found in the text, or a
@@ -114,26 +128,7 @@ class OutboundMock:
             TypeError: If an argument is of another type.
             ValueError: If the URL is neither absolute nor a path.
         """
-        if method is not None and not isinstance(method, str):
-            message = f"route() takes a method such as 'GET' or None, got {method!r}"
-            raise TypeError(message)
-        if json is not UNSET and body is not None:
-            message = "route() takes body or json, not both"
-            raise TypeError(message)
-        for name, given in (("query", query), ("headers", headers)):
-            if given is not None and not isinstance(given, Mapping):
-                message = f"route() takes {name} as a dict of values by name, got {given!r}"
-                raise TypeError(message)
-        route = Route(
-            Patterns(
-                None if method is None else method.upper(),
-                _checked_url(url),
-                dict(query or {}),
-                dict(headers or {}),
-                body,
-                json,
-            )
-        )
+        route = Route(Patterns(method, url, query=query, headers=headers, body=body, json=json))
         self.routes.append(route)
         return route
 
@@ -207,10 +202,14 @@ class OutboundMock:
         Raises:
             OutboundMockError: If not; the message lists what is missing.
         """
-        problems = [
+        unanswered = Counter(
             f"nothing answered {call.request.method} {call.request.url}"
             for call in self.calls
             if call.route is None
+        )
+        problems = [
+            what if count == 1 else f"{what} ({count} times)"
+            for what, count in unanswered.items()
         ]
         problems += [f"not used: {route}" for route in self.routes if route.is_pending]
         if problems:
@@ -232,23 +231,3 @@ class OutboundMock:
 
     def __repr__(self) -> str:
         return f"<OutboundMock {len(self.routes)} routes, {len(self.calls)} calls>"
-
-
-def _checked_url(url: object) -> str | re.Pattern[str]:
-    if isinstance(url, re.Pattern):
-        return url
-    if not isinstance(url, str):
-        message = f"route() takes a URL as text or as a regular expression, got {url!r}"
-        raise TypeError(message)
-    if url.startswith("/") or url == "*":
-        return url
-    if "://" not in url:
-        message = f"route() takes an absolute URL, or a path that begins with '/', got {url!r}"
-        raise ValueError(message)
-    if "*" in url:
-        return url
-    try:
-        return Request(url).url  # In the form in which requests come.
-    except JsException as error:
-        message = f"route() takes a URL: {error}"
-        raise ValueError(message) from None

@@ -1,129 +1,30 @@
-"""The route: which requests an outbound mock answers, and how.
+"""The route: how an outbound mock answers some requests, and how many of them.
 
-Promises: a request fits a route by method, URL, query, headers and body; the reply is a
-response, an error or whatever a function makes of the request, after a delay if wanted; how
-often it may be used is counted. Leaves to others: which of the routes answers (the mock).
+Promises: the reply is a response, an error or whatever a function makes of the request, after
+a delay if wanted; how often it may be used is counted. Leaves to others: which requests those
+are (the patterns), and which of the routes answers (the mock).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, final
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self, final
 
 from emulator.errors import JsException, JsTypeError
 from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.clock import duration_ms
+from emulator.testing.outbound_patterns import UNSET
 from emulator.web.request import Request
 from emulator.web.response import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
 
-__all__ = ["UNSET", "Patterns", "Route"]
+    from emulator.testing.outbound_patterns import Patterns
 
-#: Stands for "not given", where None is a value.
-UNSET: Final = object()
-
-
-class Patterns(NamedTuple):
-    """What a request must look like.
-
-    Attributes:
-        method: Upper case; None is any.
-        url: A URL or a path in which a star stands for any text, or a regular expression.
-        query: Values by name; others may be there too.
-        headers: Values by name; others may be there too.
-        body: The text or the bytes, or a regular expression to be found in the text, or a
-            function of the text; None is any.
-        json: What the body is as JSON.
-    """
-
-    method: str | None
-    url: str | re.Pattern[str]
-    query: Mapping[str, str | re.Pattern[str]]
-    headers: Mapping[str, str | re.Pattern[str]]
-    body: Any = None
-    json: Any = UNSET
-
-    def fit(self, request: Request, body: bytes) -> bool:
-        """Whether a request is one of them."""
-        return (
-            (self.method is None or self.method == str(request.method))
-            and self._fits_url(request.url)
-            and self._fits_query(request.url)
-            and all(
-                _fits(text, request.headers.get(name)) for name, text in self.headers.items()
-            )
-            and self._fits_body(body)
-        )
-
-    def _fits_url(self, url: str) -> bool:
-        url = url.partition("#")[0]
-        if isinstance(self.url, re.Pattern):
-            return self.url.search(url) is not None
-        pattern = self.url
-        if pattern.startswith("/"):
-            parts = urlsplit(url)
-            url = parts.path + (f"?{parts.query}" if parts.query else "")
-        if "?" not in pattern:
-            url = url.partition("?")[0]
-        if "*" not in pattern:
-            return url == pattern
-        return (
-            re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), url, re.S) is not None
-        )
-
-    def _fits_query(self, url: str) -> bool:
-        if not self.query:
-            return True
-        values = parse_qs(urlsplit(url).query, keep_blank_values=True)
-        return all(
-            any(_fits(wanted, value) for value in values.get(name, ()))
-            for name, wanted in self.query.items()
-        )
-
-    def _fits_body(self, body: bytes) -> bool:
-        wanted = self.body
-        if self.json is not UNSET:
-            try:
-                return bool(json.loads(body) == self.json)
-            except ValueError:
-                return False
-        if wanted is None:
-            return True
-        if isinstance(wanted, bytes):
-            return body == wanted
-        text = body.decode("utf-8", "replace")
-        return bool(wanted(text)) if callable(wanted) else _fits(wanted, text)
-
-    def __str__(self) -> str:
-        url = f"/{self.url.pattern}/" if isinstance(self.url, re.Pattern) else self.url
-        told = f"{self.method or 'any method'} {url}"
-        if self.query:
-            told += f" query={_told(self.query)}"
-        if self.headers:
-            told += f" headers={_told(self.headers)}"
-        if self.json is not UNSET:
-            told += f" json={self.json!r}"
-        elif self.body is not None:
-            told += f" body={self.body!r}"
-        return told
-
-
-def _fits(wanted: str | re.Pattern[str], text: str | None) -> bool:
-    if text is None:
-        return False
-    if isinstance(wanted, re.Pattern):
-        return wanted.search(text) is not None
-    return text == wanted
-
-
-def _told(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: getattr(v, "pattern", v) for k, v in wanted.items()}
+__all__ = ["Route"]
 
 
 @final
@@ -154,7 +55,7 @@ class Route:
         *,
         body: str | bytes | None = None,
         json: Any = UNSET,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     ) -> Self:
         """Answer with a response.
 
@@ -162,7 +63,7 @@ class Route:
             status: 200 to 599.
             body: Text or bytes.
             json: Instead of a body: a value, sent as JSON.
-            headers: Names and values.
+            headers: Values by name, or pairs, where a name may come twice.
 
         Raises:
             TypeError: If there is both a body and JSON, or a body that cannot be sent.
@@ -171,7 +72,7 @@ class Route:
         if json is not UNSET and body is not None:
             message = "reply() takes body or json, not both"
             raise TypeError(message)
-        fixed = dict(headers or {})
+        fixed = list(headers.items() if isinstance(headers, Mapping) else headers)
 
         def make(_: Request) -> Response:
             if json is UNSET:
@@ -196,12 +97,19 @@ class Route:
         self._make = function
         return self
 
-    def fail(self, error: BaseException | None = None) -> Self:
+    def fail(self, error: BaseException | type[BaseException] | None = None) -> Self:
         """Answer with an error: the worker's `fetch` raises it.
 
         Args:
             error: "Network connection lost." if None, as on the platform.
+
+        Raises:
+            TypeError: If it is something else.
         """
+        is_class = isinstance(error, type) and issubclass(error, BaseException)
+        if not (error is None or is_class or isinstance(error, BaseException)):
+            message = f"fail() takes an exception, got {error!r}"
+            raise TypeError(message)
 
         def make(_: Request) -> Response:
             raise error or JsException("Network connection lost.", retryable=True)
@@ -228,7 +136,7 @@ class Route:
         Raises:
             ValueError: If it is less.
         """
-        if not isinstance(count, int) or count < 1:
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             message = f"times() takes a count of at least 1, got {count!r}"
             raise ValueError(message)
         self.times_max = count

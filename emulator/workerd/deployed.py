@@ -7,7 +7,7 @@ Leaves to others: being careful with what runs there (the contract).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NoReturn, Self, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, final
 
 import httpx
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = ["Deployed"]
+
+CONNECT_SECONDS_MAX: Final = 10.0
 
 
 @final
@@ -83,7 +85,8 @@ class Deployed:
         """
         headers = httpx.Headers(self._headers)
         headers.update(options.pop("headers", None))
-        options.setdefault("timeout", TIMEOUT_SECONDS)
+        timeout = httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS_MAX)
+        options.setdefault("timeout", timeout)
         if self._context is None:
             self._context = httpx.create_ssl_context()
         options.setdefault("verify", self._context)

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 from contextlib import suppress
-from typing import Final, final
+from typing import IO, Final, final
 
 from emulator.errors import NodeMissing
 from emulator.workerd.installation import (
@@ -56,17 +56,25 @@ class Driver:
                 stderr=errors,
                 start_new_session=True,
             )
-            assert self._process.stdout is not None
-            line = self._process.stdout.readline()
-            if not line:
-                self.close()
-                errors.seek(0)
-                text = errors.read().decode("utf-8", "replace").strip()
-                message = f"the driver of the real runtime did not start: {text}"
-                raise NodeMissing(message)
-        facts = json.loads(line)
+            try:
+                facts = self._first_line(errors)
+            except BaseException:
+                self.close()  # Ctrl-C may come while it starts.
+                raise
         self.url: str = facts["url"]
         self.token: str = facts["token"]
+
+    def _first_line(self, errors: IO[bytes]) -> dict[str, str]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if line:
+            facts: dict[str, str] = json.loads(line)
+            return facts
+        self._process.wait()
+        errors.seek(0)
+        text = errors.read().decode("utf-8", "replace").strip()
+        message = f"the driver of the real runtime did not start: {text}"
+        raise NodeMissing(message)
 
     @property
     def pid(self) -> int:

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any, final
 
 from emulator.durable_objects.ids import DurableObjectId, IdFactory
-from emulator.durable_objects.stub import _is_remote
+from emulator.durable_objects.remote_properties import RemoteProperties
 from emulator.errors import JsException, JsTypeError
 from emulator.web.callbacks import rejected
 from emulator.web.request import outgoing_request
@@ -21,7 +21,6 @@ from emulator.workerd.wire import decode, encode
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Generator
 
     from emulator.web.request import Request
     from emulator.workerd.frames import Answer
@@ -89,33 +88,7 @@ class DurableObjectNamespace:
 
 
 @final
-class RpcProperty:
-    """A property on the other side: call it, await it, or go deeper."""
-
-    __slots__ = ("_path", "_stub")
-
-    def __init__(self, stub: DurableObjectStub, path: tuple[str, ...]) -> None:
-        self._stub = stub
-        self._path = path
-
-    def __getattr__(self, name: str) -> RpcProperty:
-        if not _is_remote(name):
-            raise AttributeError(name)
-        return RpcProperty(self._stub, (*self._path, name))
-
-    def __call__(self, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
-        # Pyodide hands keywords on as one object after the other arguments.
-        return self._stub._send(self._path, [*args, kwargs] if kwargs else list(args))
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._stub._send(self._path, None).__await__()
-
-    def __repr__(self) -> str:
-        return f"<RpcProperty {'.'.join(self._path)} of {self._stub!r}>"
-
-
-@final
-class DurableObjectStub:
+class DurableObjectStub(RemoteProperties):
     """A client of one real object.
 
     Attributes:
@@ -131,11 +104,6 @@ class DurableObjectStub:
         self.id = object_id
         self.name = object_id.name
 
-    def __getattr__(self, name: str) -> RpcProperty:
-        if not _is_remote(name):
-            raise AttributeError(name)
-        return RpcProperty(self, (name,))
-
     def fetch(
         self, resource: str | Request, init: Any = None, **options: Any
     ) -> asyncio.Future[Response]:
@@ -144,9 +112,17 @@ class DurableObjectStub:
         call = {"call": "objectFetch", **self._address()}
         return self._world.start_call(_fetch(self._world, call, request))
 
-    def _send(self, path: tuple[str, ...], args: list[Any] | None) -> asyncio.Future[Any]:
+    def _send(
+        self,
+        path: tuple[str, ...],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        is_call: bool,
+    ) -> asyncio.Future[Any]:
         try:
-            encoded = encode(args or [])
+            # Pyodide hands keywords on as one object after the other arguments.
+            encoded = encode([*args, kwargs] if kwargs else args)
         except JsException as error:
             return rejected(error)
         call = {
@@ -154,7 +130,7 @@ class DurableObjectStub:
             **self._address(),
             "path": list(path),
             "args": encoded,
-            "isCall": args is not None,
+            "isCall": is_call,
         }
 
         async def carry() -> Any:

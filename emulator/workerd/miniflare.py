@@ -151,6 +151,8 @@ class Miniflare:
         Raises:
             JsException: What the worker's handler threw.
             ConfigurationError: If the URL is not absolute.
+            WorldError: If the world ends before the answer, or the answer is longer than
+                512 MiB.
             httpx.TimeoutException: If the worker is silent for two minutes.
         """
         world = self.world
@@ -163,6 +165,9 @@ class Miniflare:
         request = httpx.Request(options.pop("method", "GET"), url, **options)
         try:
             return await dispatch(world.transport, request)
+        except (httpx.TransportError, WorldError):
+            world.check_open()  # It has been disposed in the meantime: say so.
+            raise
         finally:
             await world.settle()
 

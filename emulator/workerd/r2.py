@@ -6,13 +6,11 @@ emulator's shapes; bodies stream both ways. Leaves to others: storing (workerd).
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final, final
 
+from emulator.bindings.r2.body_reader import BodyReader
 from emulator.bindings.r2.metadata import HTTP_FIELDS, write_http_metadata
-from emulator.errors import js_error
 from emulator.values import JsDict, undefined
-from emulator.web.streams import Uint8Array
 from emulator.workerd.frames import body_of
 from emulator.workerd.wire import decode, encode
 
@@ -64,51 +62,17 @@ class R2Object:
 
 
 @final
-class R2ObjectBody(R2Object):
+class R2ObjectBody(BodyReader, R2Object):
     """An object with its body, which is read once."""
 
     def __init__(self, fields: JsDict, body: ReadableStream) -> None:
         super().__init__(fields)
-        self.body = body
+        self._body = body
 
     @property
-    def bodyUsed(self) -> bool:
-        """Whether the body has been read from or cancelled."""
-        return self.body.is_disturbed
-
-    async def bytes(self) -> Uint8Array:
-        """The whole body.
-
-        Raises:
-            JsTypeError: If it was read before.
-        """
-        if self.bodyUsed:
-            text = (
-                "Body has already been used. It can only be used once. Use tee() first if "
-                "you need to read it twice."
-            )
-            raise js_error("TypeError", text)
-        return Uint8Array(await self.body.read_all())
-
-    async def arrayBuffer(self) -> Uint8Array:
-        """The same as `bytes`: Python has one type for both."""
-        return await self.bytes()
-
-    async def text(self) -> str:
-        """The body as UTF-8."""
-        data = await self.bytes()
-        return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
-
-    async def json(self) -> Any:
-        """The body as JSON.
-
-        Raises:
-            JsException: SyntaxError, if it is no JSON.
-        """
-        try:
-            return json.loads(await self.text(), object_hook=JsDict)
-        except ValueError as error:
-            raise js_error("SyntaxError", f"Unexpected token in JSON: {error}") from None
+    def body(self) -> ReadableStream:
+        """The bytes as a stream."""
+        return self._body
 
 
 def _result(answer: Answer) -> Any:

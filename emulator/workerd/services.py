@@ -8,6 +8,7 @@ the way there (front.mjs, driver.mjs).
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import TYPE_CHECKING, Any, Final, final
@@ -64,7 +65,9 @@ class Services:
             if is_awaitable(response):
                 response = await response
             checked_answer(response)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_cancelled():
+                raise  # The world ends; nobody waits for the answer.
             await self._bring(event["id"], {"error": error_facts(error)}, b"")
         else:
             await self._send(event["id"], response)
@@ -93,6 +96,12 @@ class Services:
             headers.append((b"transfer-encoding", b"chunked"))
         answer = await self._ask("POST", f"/answer/{call_id}", headers, body)
         await answer.aread()
+
+
+def _is_cancelled() -> bool:
+    """Whether it is this task that was cancelled, and not something that it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _request(event: dict[str, Any], body: ReadableStream | None) -> Request:

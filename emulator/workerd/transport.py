@@ -16,13 +16,19 @@ from emulator.errors import WorldError
 from emulator.workerd.wire import decode_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-__all__ = ["TIMEOUT_SECONDS", "Pool", "WorldTransport", "dispatch", "has_ended"]
+__all__ = ["LOST", "TIMEOUT_SECONDS", "Pool", "WorldTransport", "dispatch", "has_ended"]
 
 #: How long a real worker may be silent. Nothing may hang a test for ever.
 TIMEOUT_SECONDS: Final = 120.0
+#: What is read at once at most; a worker may answer without end.
+ANSWER_BYTES_MAX: Final = 512 * 1024 * 1024
 _TIMEOUT: Final = httpx.Timeout(TIMEOUT_SECONDS, pool=None).as_dict()
+
+
+#: How a connection ends whose other side is gone, by what it was just about.
+LOST: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
 def has_ended() -> WorldError:
@@ -109,16 +115,17 @@ class WorldTransport(httpx.AsyncBaseTransport):
             JsException: What the worker's handler threw.
             WorldError: If the real runtime has ended.
         """
-        own = [(b"amber-token", self._token), (b"amber-url", str(request.url).encode())]
+        own = {b"amber-token": self._token, b"amber-url": str(request.url).encode()}
+        given = [pair for pair in request.headers.raw if pair[0].lower() not in own]
         try:
             response = await self._pool.send(
                 request.method,
                 request.url.raw_path,
-                [*request.headers.raw, *own],
+                [*given, *own.items()],
                 request.stream,
                 request.extensions,
             )
-        except httpx.ConnectError as error:
+        except LOST as error:
             raise has_ended() from error
         if self._settle is not None:
             await self._settle()
@@ -131,8 +138,39 @@ class WorldTransport(httpx.AsyncBaseTransport):
 
 
 async def dispatch(transport: WorldTransport, request: httpx.Request) -> httpx.Response:
-    """Send one request and read its answer."""
+    """Send one request and read its answer.
+
+    Raises:
+        WorldError: If the answer is longer than `ANSWER_BYTES_MAX`.
+    """
     response = await transport.handle_async_request(request)
     response.request = request
-    await response.aread()
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    response.stream = _Bounded(response.stream)
+    try:
+        await response.aread()
+    except WorldError:
+        await response.aclose()
+        raise
     return response
+
+
+@final
+class _Bounded(httpx.AsyncByteStream):
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size_bytes = 0
+        async for chunk in self._stream:
+            size_bytes += len(chunk)
+            if size_bytes > ANSWER_BYTES_MAX:
+                message = (
+                    f"the answer is longer than {ANSWER_BYTES_MAX} bytes: read it as a stream, "
+                    "by client()"
+                )
+                raise WorldError(message)
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

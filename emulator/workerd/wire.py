@@ -45,8 +45,19 @@ def encode(value: Any) -> Any:
     """A value as JSON with tags.
 
     Raises:
-        JsException: DataCloneError, if it cannot be a JavaScript value.
+        JsException: DataCloneError, if it cannot be a JavaScript value, or contains itself.
     """
+    try:
+        return _encode(value)
+    except RecursionError:
+        text = (
+            "A value that contains itself, or is nested too deeply, cannot be carried to the "
+            "real runtime."
+        )
+        raise js_error("DataCloneError", text) from None
+
+
+def _encode(value: Any) -> Any:
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int):
@@ -58,12 +69,12 @@ def encode(value: Any) -> Any:
     if value is undefined:
         return {_TAG: "undefined"}
     if isinstance(value, list | tuple):
-        return [encode(item) for item in value]
+        return [_encode(item) for item in value]
     if isinstance(value, dict):
         return _encode_dict(value)
     if isinstance(value, set | frozenset):
         # Set semantics: the order has no meaning on either side.
-        return {_TAG: "set", "of": [encode(item) for item in value]}
+        return {_TAG: "set", "of": [_encode(item) for item in value]}
     if isinstance(value, datetime):
         return {_TAG: "date", "ms": ms_of_date(value)}
     if isinstance(value, re.Pattern):
@@ -87,10 +98,10 @@ def _encode_float(value: float) -> Any:
 
 def _encode_dict(value: Mapping[Any, Any]) -> Any:
     if isinstance(value, JsMap) or not all(isinstance(key, str) for key in value):
-        return {_TAG: "map", "of": [[encode(k), encode(v)] for k, v in value.items()]}
+        return {_TAG: "map", "of": [[_encode(k), _encode(v)] for k, v in value.items()]}
     if _TAG in value:
-        return {_TAG: "object", "of": [[k, encode(v)] for k, v in value.items()]}
-    return {key: encode(item) for key, item in value.items()}
+        return {_TAG: "object", "of": [[k, _encode(v)] for k, v in value.items()]}
+    return {key: _encode(item) for key, item in value.items()}
 
 
 def _encode_buffer(value: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, final
 
 import httpx
@@ -19,7 +19,7 @@ from emulator.runtime.console import LogRecord
 from emulator.workerd.driver import shared
 from emulator.workerd.frames import BodyStream, read_frame
 from emulator.workerd.services import Services
-from emulator.workerd.transport import Pool, WorldTransport, has_ended
+from emulator.workerd.transport import LOST, Pool, WorldTransport, has_ended
 from emulator.workerd.wire import decode_error, dumps
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["World"]
 
 _LEVELS = {"debug": "DEBUG", "warn": "WARNING", "warning": "WARNING", "error": "ERROR"}
-_SETTLE_SECONDS_MAX = 5.0
+_SETTLE_SECONDS_MAX = 30.0
 
 
 @final
@@ -143,7 +143,7 @@ class World:
                 "POST", b"/", headers, BodyStream.of_call(call, body)
             )
             answer = await read_frame(response)
-        except httpx.ConnectError as error:
+        except LOST as error:
             raise has_ended() from error
         except httpx.TransportError as error:
             text = f"the real runtime did not answer: {str(error) or type(error).__name__}"
@@ -171,15 +171,15 @@ class World:
         )
 
     async def _listen(self) -> None:
-        response = await self._ask("GET", "/events")
         try:
-            async for line in _lines(response):
-                self._take(json.loads(line))
+            response = await self._ask("GET", "/events")
+            async with aclosing(response):
+                async for line in _lines(response):
+                    self._take(json.loads(line))
         except httpx.TransportError:
             pass  # The driver has ended; whoever calls it next hears of it.
         finally:
             self._end_settling(list(self._settling))
-            await response.aclose()
 
     def _take(self, event: dict[str, Any]) -> None:
         if event["event"] == "log":
@@ -199,6 +199,8 @@ class World:
 
     async def settle(self) -> None:
         """Wait until everything that workers printed before now is in `logs`."""
+        if self.is_disposed:
+            return
         self._settle_count += 1
         number = str(self._settle_count)
         arrived = self._settling[number] = self.loop.create_future()

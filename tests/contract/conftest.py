@@ -41,7 +41,7 @@ class Judgement:
     laws: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.path.exists():
+        if self.path.is_file():
             self.report = self.path.read_text(encoding="utf-8")
         for line in self.report.splitlines():
             found = LAW.fullmatch(line)

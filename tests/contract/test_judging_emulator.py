@@ -251,8 +251,23 @@ def test_a_worker_that_does_not_start_is_not_judged(
     assert found.status == 1
 
 
-def test_options_that_mean_no_target_are_a_wrong_command(judge: Callable[..., Any]) -> None:
+def test_options_that_mean_no_target_are_a_wrong_command(
+    judge: Callable[..., Any], tmp_path: Path
+) -> None:
     found = judge("--worker-script", "nowhere.py")
     assert found.status == 2
     assert "--worker-script nowhere.py: there is no such file" in found.output
+    (tmp_path / "wrangler.toml").write_text("[[[")
+    found = judge("--worker-config", tmp_path / "wrangler.toml")
+    assert found.status == 2
+    assert "INTERNALERROR" not in found.output
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anybody_is_judged(
+    judge: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "report.md").mkdir()
+    found = judge("-k", "unknown_export_is_a_404")
+    assert found.status == 2
+    assert "report.md: it cannot be written: Is a directory" in found.output
     assert found.report == ""

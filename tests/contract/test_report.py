@@ -10,6 +10,7 @@ import pytest
 
 from amber_worker.contract.report import ContractReport, Verdict
 from amber_worker.contract.target import choose
+from amber_worker.contract.world import NobodyThere
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,17 @@ def verdict(
     return Verdict(law, case, "Archives: what is downloaded", outcome, told, dialects)
 
 
+class Terminal:
+    """As much of pytest's as the report uses."""
+
+    section = write_line = staticmethod(print)
+
+
 def reported(*verdicts: Verdict) -> str:
+    return report_of(*verdicts).markdown()
+
+
+def report_of(*verdicts: Verdict) -> ContractReport:
     report = ContractReport(choose("emulator"), None)
     for number, one in enumerate(verdicts):
         properties = [("verdict", one.as_facts())]
@@ -29,7 +40,7 @@ def reported(*verdicts: Verdict) -> str:
             f"x::{number}", ("x", 0, ""), {}, "passed", None, "call", user_properties=properties
         )
         report.pytest_runtest_logreport(told)
-    return report.markdown()
+    return report
 
 
 def test_the_counts_stand_on_top_and_the_target_above_them() -> None:
@@ -53,6 +64,30 @@ def test_the_worst_case_of_a_law_counts_and_each_has_its_evidence() -> None:
     assert "- **broken**: one (3 cases)\n  - ` [b] first `\n  - ` [c] second `\n" in text
     assert "- **not applicable**: two (2 cases)\n  - ` no D1 `\n" in text
     assert "2 laws (5 cases): 1 broken, 1 not applicable" in text
+
+
+def test_what_keeps_a_world_from_coming_to_be_is_told_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    verdicts = [
+        verdict(law, "not tested", "no world", case=case)
+        for law in ("one", "two")
+        for case in "ab"
+    ]
+    assert reported(*verdicts).count("- ` no world `") == 2
+    report = report_of(*verdicts)
+    report.pytest_terminal_summary(Terminal())
+    assert capsys.readouterr().out.count("no world") == 1
+
+
+def test_nobody_at_the_url_has_broken_no_law(request: pytest.FixtureRequest) -> None:
+    told: Any = pytest.TestReport("x", ("x", 0, ""), {}, "failed", None, "call")
+
+    def outcome(error: Exception) -> str:
+        return Verdict.of(request.node, told, error).outcome
+
+    assert outcome(NobodyThere("no route")) == "not tested"
+    assert outcome(KeyError("gone")) == "broken"
 
 
 def test_evidence_is_one_line_of_code_whatever_it_holds() -> None:

@@ -15,6 +15,7 @@ import amber_worker.worker
 import emulator
 from amber_worker.contract.auth_stubs import answer_outside, answer_service, user_id_for
 from amber_worker.contract.target import ORIGINS, TargetError, choose
+from emulator.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,10 @@ def bundle(tmp_path: Path) -> str:
         ({"where": "emulator", "auth": "magic"}, "--worker-auth must be service, bearer, cook"),
         ({"where": "emulator", "variables": ["X"]}, "--worker-var must be NAME=TEXT, not 'X'"),
         ({"where": "emulator", "schema": "nope.sql"}, "--worker-schema nope.sql: there is no"),
+        ({"where": "workerd", "environment": "x"}, "--worker-env is a section of a --worker-"),
+        ({"where": "emulator", "wait_s": 0.0}, "--contract-wait takes seconds above 0, not 0"),
+        ({"where": "emulator", "wait_s": float("nan")}, "takes seconds above 0, not nan"),
+        ({"where": "emulator", "wait_s": float("inf")}, "takes seconds above 0, not inf"),
     ],
 )
 def test_options_that_mean_no_target_are_refused(options: dict[str, Any], told: str) -> None:
@@ -109,6 +114,18 @@ bucket_name = "files"
     (migrations / "0001_tables.sql").write_text("SELECT 1;")
     target = choose("workerd", config=str(config))
     assert target.options["d1_databases"] == {"STORAGE": {"migrations": migrations}}
+
+
+def test_an_environment_of_the_configuration_may_be_chosen(tmp_path: Path, bundle: str) -> None:
+    config = tmp_path / "wrangler.toml"
+    config.write_text(
+        'main = "bundle.mjs"\n[[kv_namespaces]]\nbinding = "KV"\nid = "x"\n'
+        '[env.judged.vars]\nGREETING = "hello"\n'
+    )
+    with pytest.raises(ConfigurationError, match="kv_namespaces binds 'KV'"):
+        choose("workerd", config=str(config))
+    target = choose("workerd", config=str(config), environment="judged")
+    assert target.options["bindings"]["GREETING"] == "hello"
 
 
 def test_each_way_of_auth_has_its_stubs_and_credentials() -> None:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import logging
 import sys
 from typing import Any
@@ -165,6 +167,23 @@ def test_the_streams_are_the_processes_own_again_after_the_last_world() -> None:
 
     assert sys.stdout is stream
     assert logging.getLogger().handlers == handlers
+
+
+def test_a_test_may_take_the_stream_while_a_world_lives() -> None:
+    stream, taken = sys.stdout, io.StringIO()
+
+    async def main() -> list[int]:
+        async with emulator.Miniflare(worker=Talker) as mf:
+            with contextlib.redirect_stdout(taken):
+                await mf.dispatch_fetch("http://x/")
+                print("of the test")
+            between = len(mf.logs)
+            await mf.dispatch_fetch("http://x/")
+            return [between, len(mf.logs)]
+
+    assert emulator.run(main) == [5, 10]
+    assert taken.getvalue() == "of the test\n"
+    assert sys.stdout is stream
 
 
 def test_the_lines_can_be_read_after_the_world() -> None:

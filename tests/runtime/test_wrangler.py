@@ -237,11 +237,9 @@ def test_a_service_waits_to_be_given_over_the_options(tmp_path: Path) -> None:
         ("queues", {"producers": [{"binding": "QUEUE", "queue": "q"}]}, "QUEUE"),
         ("ai", {"binding": "AI"}, "AI"),
         ("hyperdrive", [{"binding": "PG", "id": "1"}], "PG"),
-        ("assets", {"directory": "public", "binding": "ASSETS"}, "ASSETS"),
         ("workflows", [{"binding": "FLOW", "name": "f", "class_name": "F"}], "FLOW"),
         ("send_email", [{"name": "MAIL"}], "MAIL"),
         ("unsafe", {"bindings": [{"name": "RAW", "type": "x"}]}, "RAW"),
-        ("wasm_modules", {"WASM": "a.wasm"}, "WASM"),
         ("invented_tomorrow", [{"binding": "NEW"}], "NEW"),
     ],
 )
@@ -260,6 +258,29 @@ def test_a_binding_that_is_not_emulated_is_named_and_another_environment_is_free
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "binding"),
+    [
+        ("assets", {"directory": "public", "binding": "ASSETS"}, "ASSETS"),
+        ("wasm_modules", {"WASM": "a.wasm"}, "WASM"),
+        ("logfwdr", {"bindings": [{"name": "LOGS", "destination": "d"}]}, "LOGS"),
+    ],
+)
+@pytest.mark.parametrize("environment", [None, "test"])
+def test_a_binding_that_every_environment_inherits_is_refused_in_each(
+    tmp_path: Path, key: str, value: Any, binding: str, environment: str | None
+) -> None:
+    config = {"name": "a", key: value, "env": {"test": {}, "own": {key: {}}}}
+    path = write(tmp_path, json.dumps(config), "wrangler.json")
+
+    assert refused(path, environment) == (
+        f"{path}: {key} binds {binding!r}, and the emulator has no such bindings: every "
+        "environment inherits it, so leave it out, or name a file without it (in pytest, by "
+        "emulator_config)"
+    )
+    assert options_from_wrangler(path, "own") == {"name": "a-own"}
+
+
+@pytest.mark.parametrize(
     "config",
     [
         {"queues": {"consumers": [{"queue": "q", "max_retries": 3}]}},
@@ -272,6 +293,26 @@ def test_what_binds_nothing_is_passed_over(tmp_path: Path, config: dict[str, Any
     path = write(tmp_path, json.dumps(config), "wrangler.json")
 
     assert options_from_wrangler(path) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r'"a\"//b/*c*/"', 'a"//b/*c*/'),
+        (r'"a\\" // "x"', "a\\"),
+        (r'"\\\\" /* " */', "\\\\"),
+        ('"/*" /*"*/', "/*"),
+        ('",]" /* , */', ",]"),
+        ("[1, /* ] */ 2 /*,*/ , // ,\n ]", [1, 2]),
+        ('{"b": ",}",\r\n}\r\n/* a /* b */', {"b": ",}"}),
+        ('"\u2028" /**/', "\u2028"),
+    ],
+)
+def test_comments_and_commas_in_strings_are_text_and_others_are_nothing(
+    tmp_path: Path, text: str, value: Any
+) -> None:
+    path = write(tmp_path, "\ufeff" + '{"vars": {"A": ' + text + "\n,},}//", "wrangler.jsonc")
+    assert options_from_wrangler(path) == {"bindings": {"A": value}}
 
 
 @pytest.mark.parametrize(
@@ -297,7 +338,17 @@ def test_what_binds_nothing_is_passed_over(tmp_path: Path, config: dict[str, Any
         (
             "wrangler.toml",
             "[vars]\nA = 2026-04-01",
-            ": vars.A must be text or JSON: put the da",
+            ": vars.A must be text or JSON, so put a date or inf in quotes, got datetime.date",
+        ),
+        ("wrangler.toml", "[vars]\nA = [{ b = 2026-04-01 }]", ": vars.A must be text or JSON"),
+        ("wrangler.toml", "[vars]\nA = inf", ": vars.A must be text or JSON"),
+        ("wrangler.json", '{"vars": {"A": 1e999}}', ": vars.A must be text or JSON"),
+        ("wrangler.json", '{"vars": {"A": ' + "1" * 5_000 + "}}", "Exceeds the limit"),
+        ("wrangler.toml", "durable_objects = { bindings = 5 }", "[[durable_objects.bindings]]"),
+        (
+            "wrangler.toml",
+            "[[r2_buckets]]\nbinding = 'B'\n" * 2,
+            ": r2_buckets[1].binding must be a name that no other binding has, got 'B'",
         ),
         (
             "wrangler.toml",

@@ -124,6 +124,15 @@ async def test_generator(miniflare):
 def test_marked_but_synchronous(): pass
 
 async def test_nobodys(): pass
+
+@pytest.mark.miniflare(bindings={"A": "1"})
+async def test_marked_without_a_world(): pass
+
+@pytest.fixture
+def broken():
+    raise LookupError
+
+def test_broken_by_itself(broken): pass
 """
 
 
@@ -207,7 +216,7 @@ def alone(run_sample, worker_text):
             "test_alone.py::test_dynamic asks for the `miniflare` fixture (through",
         ),
         ("TestUnittest::test_method", "TestUnittest::test_method asks for the `miniflare`"),
-        ("test_generator", "test_generator asks for the `miniflare` fixture"),
+        ("test_generator", "test_generator has a `yield`: a test cannot give a value"),
         ("test_synchronous_plain", "requested an async fixture 'plain', with no plugin"),
         ("test_synchronous_wide", "requested an async fixture 'wide', with no plugin"),
         ("test_synchronous_wide_again", "requested an async fixture 'wide', with no plugin"),
@@ -216,12 +225,22 @@ def alone(run_sample, worker_text):
             "is marked `simulated`, and is no `async def` function",
         ),
         ("test_nobodys", "async def functions are not natively supported"),
+        (
+            "test_marked_without_a_world",
+            "is marked `miniflare`, and uses no world: name `miniflare` among its arguments",
+        ),
     ],
 )
 def test_what_cannot_run_on_its_loop_fails_with_one_sentence(alone, name, sentence):
     assert alone[name].outcome == "failed"
     assert sentence in alone[name].text
     assert len(alone[name].text.splitlines()) <= 9
+    assert alone.reports[name, "teardown"].outcome == "passed"
+
+
+def test_the_traceback_of_a_test_of_others_is_pytests_own(alone):
+    assert "LookupError" in alone["test_broken_by_itself"].text
+    assert "pytest_plugin" not in alone["test_broken_by_itself"].text
 
 
 def test_what_can_run_passes_after_all_of_them(alone):

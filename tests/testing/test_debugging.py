@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 WORKER = """
@@ -31,7 +34,20 @@ pytestmark = pytest.mark.miniflare(script_path="worker.py", durable_objects={"JO
 async def test_worker(miniflare):
     first = "first line"
     assert (await miniflare.dispatch_fetch("http://localhost/")).text == "42"
-    assert miniflare.logs[-1].message == "and on"
+    assert [line.message for line in miniflare.logs] == ["and on"]
+"""
+
+
+SCRIPT = """
+import emulator
+
+async def main():
+    world = emulator.Miniflare(script_path="worker.py", durable_objects={"JOBS": "Job"})
+    async with world:
+        await world.dispatch_fetch("http://localhost/")
+        print([line.message for line in world.logs])
+
+emulator.run(main)
 """
 
 
@@ -59,13 +75,39 @@ def test_a_breakpoint_in_a_worker_stops_there_and_the_run_goes_on(pdb, capture):
     output = pdb(
         sample("breakpoint()"),
         f"--capture={capture}",
-        commands=["p secret", "p __import__('datetime').datetime.now()", "c"],
+        commands=[
+            "p secret",
+            "print(secret + 1)",
+            "p __import__('datetime').datetime.now()",
+            "c",
+        ],
     )
 
     assert "worker.py(" in output
+    assert "PDB set_trace" in output
     assert "(Pdb) 42" in output
+    assert "(Pdb) 43" in output
     assert "datetime.datetime(2026, 1, 1, 0, 0" in output
     assert "1 passed" in output
+
+
+def test_in_a_plain_script_a_debugger_speaks_to_the_terminal(tmp_path):
+    for name, text in (*sample("breakpoint()").items(), ("script.py", SCRIPT)):
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        input="p secret\nprint(secret + 1)\nc\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert "worker.py(" in done.stdout
+    assert "(Pdb) 42" in done.stdout
+    assert "(Pdb) 43" in done.stdout
+    assert done.stdout.endswith("['and on']\n")
 
 
 def test_a_debugger_may_be_quit(pdb):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack, closing
 from itertools import takewhile
 
 import pytest
 from workers import DurableObject, Response, WorkerEntrypoint
 
+import emulator
 from emulator import Miniflare, faults
 from emulator.durable_objects.ids import IdFactory
 from emulator.errors import SimulationDeadlock, SimulationRunaway
@@ -218,6 +220,21 @@ def test_a_long_log_line_is_cut():
     simulation.trace.record("start", "x" * 5_000)
     assert max(len(line) for line in describe(simulation).splitlines()) < 600
     simulation.close()
+
+
+def test_a_log_line_stays_one_line_and_cannot_steer_the_terminal():
+    class Logger(WorkerEntrypoint):
+        async def fetch(self, request):
+            logging.getLogger("any").warning("\x1b[31mred\nseed 9, ümläut")
+            return Response("ok")
+
+    async def main():
+        async with Miniflare(worker=Logger) as mf:
+            await mf.dispatch_fetch("http://localhost/")
+            return describe(mf.world.simulation)
+
+    told = emulator.run(main).splitlines()
+    assert told[-1].endswith("WARNING worker: \\x1b[31mred\\nseed 9, ümläut")
 
 
 # -- nobody hangs ----------------------------------------------------------------------------

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
+import textwrap
 from datetime import timedelta
 
 import pytest
+from js import TransformStream
 from workers import Request, Response, WorkerEntrypoint, fetch
 
 import emulator
@@ -51,6 +54,13 @@ async def fits(route_options, method="GET", url=f"{API}/users/7", **options):
 # -- in a world ------------------------------------------------------------------------------
 
 
+def test_the_example_of_the_docstring_runs():
+    _, example, _ = re.split(
+        r"(?s)((?:    .*\n|\n)+)(?=As a context)", inspect.getdoc(OutboundMock), maxsplit=1
+    )
+    exec(textwrap.dedent(example), {})
+
+
 @pytest.mark.simulated
 async def test_a_mock_answers_what_leaves_the_worker():
     with OutboundMock() as mock:
@@ -69,6 +79,15 @@ async def test_a_mock_answers_for_a_service_binding():
         async with emulator.Miniflare(worker=Default, service_bindings={"AUTH": mock}) as mf:
             response = await mf.dispatch_fetch("http://localhost/auth")
     assert response.json() == {"user_id": "u1"}
+
+
+@pytest.mark.simulated
+async def test_a_redirect_is_followed_to_the_next_route():
+    with OutboundMock() as mock:
+        mock.get("/users/7").reply(302, headers={"location": "/users/8"})
+        mock.get("/users/8").reply(body="there")
+        async with emulator.Miniflare(worker=Default, outbound_service=mock) as mf:
+            assert (await mf.dispatch_fetch("http://localhost/")).text == "there"
 
 
 @pytest.mark.simulated
@@ -140,7 +159,23 @@ async def test_an_unmatched_request_is_one_clear_error_also_if_the_worker_swallo
         ({"url": f"{API}/users/7?page=1"}, {"url": f"{API}/users/7?page=2"}, False),
         ({"url": f"{API}/users/7?page=*"}, {"url": f"{API}/users/7?page=2"}, True),
         ({"url": "HTTPS://API.example.com:443"}, {"url": f"{API}/"}, True),
+        ({"url": "HTTPS://API.example.com:443/*"}, {}, True),
         ({"url": f"{API}/*/7"}, {}, True),
+        ({"url": "https://*.example.com/users/7"}, {}, True),
+        (
+            {"url": "https://*.example.com/*"},
+            {"url": "https://evil.test/a.example.com/"},
+            False,
+        ),
+        ({"url": "https://example.*/"}, {"url": "https://example.com/"}, True),
+        ({"url": "https://münchen.example/ü *"}, {"url": "https://münchen.example/ü x"}, True),
+        ({"url": "/ü"}, {"url": f"{API}/%C3%BC"}, True),
+        ({"url": "/a/../b"}, {"url": f"{API}/b"}, True),
+        ({"url": "//b"}, {"url": f"{API}//b"}, True),
+        ({"url": "/to/https://b/*"}, {"url": f"{API}/to/https://b/c"}, True),
+        ({"url": f"{API}/users/7#top"}, {}, True),
+        ({"url": f"{API}/users/*#top"}, {"url": f"{API}/users/7#end"}, True),
+        ({"url": f"{API}./users/7"}, {}, False),
         ({"url": f"{API}/users/[0-9]"}, {}, False),
         ({"url": "*"}, {}, True),
         ({"url": "/users/7"}, {}, True),
@@ -175,6 +210,9 @@ async def test_a_request_fits_by_method_url_query_and_headers(route, request_opt
         ({"json": {"b": [1], "a": None}}, '{"a": null, "b": [1]}', True),
         ({"json": {"a": 1}}, '{"a": 1, "b": 2}', False),
         ({"json": {"a": 1}}, "{", False),
+        ({"json": {"a": 1, "b": True}}, '{"b": true, "a": 1.0}', True),
+        ({"json": {"a": 1}}, '{"a": true}', False),
+        ({"json": {"a": 1}}, "[" * 100_000, False),
         ({"json": None}, "null", True),
         ({"json": None}, "", False),
         ({"json": {"a": 1}}, b"\xff\xfe{", False),
@@ -238,7 +276,78 @@ def test_an_error_of_the_block_is_not_hidden_by_what_was_not_used(mock):
         raise KeyError
 
 
+def test_what_nothing_answered_is_told_also_of_work_behind_the_answer():
+    class Later(WorkerEntrypoint):
+        async def fetch(self, request):
+            self.ctx.waitUntil(fetch(f"{API}/seen"))
+            self.ctx.waitUntil(fetch(f"{API}/seen"))
+            return Response("")
+
+    async def main():
+        with OutboundMock() as mock:
+            async with emulator.Miniflare(worker=Later, outbound_service=mock) as mf:
+                await mf.dispatch_fetch("http://localhost/")
+                await mf.run_until_idle()
+
+    with pytest.raises(
+        OutboundMockError, match=r"nothing answered GET https://api.*/seen \(2 times\)"
+    ):
+        emulator.run(main)
+
+
+@pytest.mark.simulated
+async def test_two_requests_at_once_do_not_share_one_answer(mock):
+    mock.get("/users/7").delay(1_000)
+    answers = await asyncio.gather(ask(mock), ask(mock), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Response, OutboundMockError]
+
+
+@pytest.mark.simulated
+async def test_an_answer_that_nobody_waits_for_any_more_is_used_up(mock):
+    mock.get("/users/7").delay(1_000)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(ask(mock), 0.5)
+    mock.assert_all_used()
+
+
+@pytest.mark.simulated
+async def test_one_mock_answers_for_two_worlds():
+    with OutboundMock() as mock:
+        mock.get("/users/7").reply(201)
+        mock.get("/users/7").reply(202)
+        async with (
+            emulator.Miniflare(worker=Default, outbound_service=mock) as one,
+            emulator.Miniflare(worker=Default, outbound_service=mock) as two,
+        ):
+            answers = [await mf.dispatch_fetch("http://localhost/") for mf in (one, two)]
+    assert [answer.status_code for answer in answers] == [201, 202]
+
+
 # -- replies and calls -----------------------------------------------------------------------
+
+
+@pytest.mark.simulated
+async def test_a_reply_may_have_a_header_twice(mock):
+    cookies = [("set-cookie", "a=1"), ("set-cookie", "b=2")]
+    mock.get("/users/7").reply(headers=iter(cookies)).times(2)
+    for _ in range(2):
+        assert list((await ask(mock)).headers.items()) == cookies
+
+
+@pytest.mark.simulated
+async def test_a_body_that_streams_is_read_to_its_end_before_it_is_compared(mock):
+    mock.post("/users/7", body="abcd")
+    mock.post("/users/7").reply_with(lambda request: Response(request.body))
+    for text in ("abcd", "abcde"):
+        pair = TransformStream.new()
+        asking = asyncio.ensure_future(ask(mock, "POST", body=pair.readable))
+        writer = pair.writable.getWriter()
+        for letter in text:
+            await writer.write(letter.encode())
+        await writer.close()
+        answer = await asking
+    assert await answer.text() == "abcde"
+    assert [call.text for call in mock.calls] == ["abcd", "abcde"]
 
 
 @pytest.mark.simulated
@@ -293,6 +402,13 @@ async def test_calls_are_kept_with_what_was_sent(mock):
         (lambda mock: mock.get(5), TypeError, "as text or as a regular expression, got 5"),
         (lambda mock: mock.route(5, "/"), TypeError, "a method such as 'GET' or None, got 5"),
         (lambda mock: mock.get("/", query="a=1"), TypeError, "query as a dict"),
+        (lambda mock: mock.get("/", query={"a": 1}), TypeError, "query as a dict of texts"),
+        (lambda mock: mock.get("/", headers={"a": re.compile(b"")}), TypeError, "headers as"),
+        (lambda mock: mock.post("/", body={"a": 1}), TypeError, "body as text, bytes, pattern"),
+        (lambda mock: mock.post("/", json={1, 2}), TypeError, "not JSON serializable"),
+        (lambda mock: mock.get("https://a:*/"), ValueError, "star may be in the host, path"),
+        (lambda mock: mock.get("/").fail("no"), TypeError, "takes an exception, got 'no'"),
+        (lambda mock: mock.get("/").times(True), ValueError, "at least 1, got True"),
         (lambda mock: mock.post("/", body="", json=1), TypeError, "body or json, not both"),
         (
             lambda mock: mock.get("/").reply(body="", json=1),

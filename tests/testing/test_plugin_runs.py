@@ -7,20 +7,6 @@ import sys
 
 import pytest
 
-WORKER = """
-from workers import DurableObject, Response, WorkerEntrypoint
-
-class Job(DurableObject):
-    async def start(self):
-        print("started")
-        self.ctx.storage.put("k", 1)
-
-class Default(WorkerEntrypoint):
-    async def fetch(self, request):
-        await self.env.JOBS.getByName("a").start()
-        return Response("ok")
-"""
-
 FAILURES = """
 import asyncio
 import pytest
@@ -38,6 +24,16 @@ async def never():
 async def fails_at_the_end():
     yield
     raise ValueError("at the end")
+
+@pytest.fixture
+async def yields_twice():
+    yield
+    yield
+
+@pytest.fixture
+async def yields_never():
+    if False:
+        yield
 
 @pytest.fixture
 def freeze():
@@ -65,6 +61,12 @@ async def test_never(miniflare, never):
     pass
 
 async def test_end(miniflare, fails_at_the_end):
+    pass
+
+async def test_twice(miniflare, yields_twice):
+    pass
+
+async def test_no_yield(miniflare, yields_never):
     pass
 
 async def test_elsewhere(miniflare, fails_in_another_file):
@@ -132,10 +134,10 @@ class TestOverride:
 
 
 @pytest.fixture(scope="module")
-def failures(run_sample):
+def failures(run_sample, worker_text):
     files = {
         "sub/conftest.py": ELSEWHERE,
-        "sub/worker.py": WORKER,
+        "sub/worker.py": worker_text,
         "sub/test_failures.py": FAILURES,
         "sub/test_no_options.py": NO_OPTIONS,
     }
@@ -244,6 +246,8 @@ def test_it_is_an_error_where_warnings_are(failures):
             "@pytest.mark.simulated takes seed=... and start_time=..., got Mark(",
         ),
         ("test_no_file", "sub/nowhere.py'"),
+        ("test_twice", "the async fixture `yields_twice` has more than one `yield`"),
+        ("test_no_yield", "the async fixture `yields_never` ended before its `yield`"),
     ],
 )
 def test_a_misuse_is_told_in_one_sentence(failures, name, sentence):
@@ -254,6 +258,39 @@ def test_a_misuse_is_told_in_one_sentence(failures, name, sentence):
 def test_an_async_test_without_mark_and_world_is_left_to_others(failures):
     assert failures["test_nobodys"].outcome != "passed"
     assert "async def function" in failures["test_nobodys"].text  # pytest's own words.
+
+
+RETURNING = """
+import pytest
+from hypothesis import given, settings, strategies as st
+
+@pytest.mark.simulated
+async def test_returns(): return 5
+
+@pytest.mark.simulated
+@given(st.integers())
+async def test_returns_given(number): return 5
+
+class TestWide:
+    @pytest.fixture(scope="class")
+    async def wide(self):
+        yield
+
+    @pytest.mark.simulated
+    async def test_one(self, wide): pass
+
+    @pytest.mark.simulated
+    async def test_two(self, wide): pass
+"""
+
+
+def test_what_pytest_warns_of_it_warns_of_in_async_tests_too(run_sample):
+    run = run_sample({"test_returning.py": RETURNING}, "-p", "no:asyncio", "-W", "error")
+    assert "ReturnNotNone" in run["test_returns"].text
+    assert "returned 5 instead" in run["test_returns_given"].text
+    for name in ("TestWide::test_one", "TestWide::test_two"):
+        told = run[name]  # Since pytest 9.
+        assert told.outcome == "passed" or "Class-scoped fixtures defined as" in told.text
 
 
 def test_options_come_from_an_overridden_fixture_and_the_mark_goes_first(failures):
@@ -294,10 +331,12 @@ def test_digests_of_workers(): pass
 """
 
 
-def test_the_seed_option_decides_what_no_mark_decides_also_under_xdist(run_sample, tmp_path):
+def test_the_seed_option_decides_what_no_mark_decides_also_under_xdist(
+    run_sample, worker_text, tmp_path
+):
     sample = SEEDS.replace("open(name", f"open({str(tmp_path)!r} + '/' + name")
     run = run_sample(
-        {"worker.py": WORKER, "test_seeds.py": sample}, "--emulator-seed", "7", "-n", "2"
+        {"worker.py": worker_text, "test_seeds.py": sample}, "--emulator-seed", "7", "-n", "2"
     )
 
     assert set(run.outcomes().values()) == {"passed"}, run.output
@@ -374,12 +413,12 @@ async def test_theirs(is_fixture_simulated):
 
 
 @pytest.fixture
-def outcomes_beside(run_sample):
+def outcomes_beside(run_sample, worker_text):
     """The outcomes of the sample where another plugin has a mark and a fixture decorator."""
 
     def run(plugin: str, mark: str, fixture: str = "pytest.fixture", **files: str) -> set[str]:
         company = f"import pytest\nmark = {mark}\nfixture = {fixture}\n"
-        sample = {"worker.py": WORKER, "company.py": company, "test_company.py": COMPANY}
+        sample = {"worker.py": worker_text, "company.py": company, "test_company.py": COMPANY}
         others = {"anyio", "asyncio"} - {plugin}
         absent = [f"-pno:{other}" for other in sorted(others)]
         done = run_sample({**sample, **files}, "-W", "error", *absent)

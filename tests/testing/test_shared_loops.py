@@ -334,7 +334,9 @@ def test_a_wider_fixture_that_is_asked_for_late_is_refused(shared):
 
 def test_a_forgotten_await_is_an_error_of_the_test_that_forgot(shared):
     assert shared.reports["test_forgets", "call"].outcome == "passed"
-    assert "was never awaited" in shared["test_forgets"].text
+    (line,) = shared["test_forgets"].text.splitlines()
+    assert line.startswith("ForgottenAwait: Miniflare.advance() in test_shared.py:")
+    assert "was never awaited" in line
     assert shared["test_remembers"].outcome == "passed"
 
 

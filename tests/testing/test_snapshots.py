@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from js import console
+from js import FixedLengthStream, console
 from workers import DurableObject, Response, WorkerEntrypoint
 
 import emulator
@@ -412,7 +412,64 @@ async def test_an_alarm_of_a_world_that_was_put_back_does_not_run(miniflare, stu
     assert miniflare.trace.of_kind("alarm") == []
 
 
+async def test_an_alarm_that_runs_while_its_world_is_put_back_does_not_end(miniflare, stub):
+    taken = snapshot(miniflare)
+    await stub.remind(miniflare.clock.now_ms + 100)
+    await miniflare.advance(500)
+    assert list_alarms(miniflare)[0].state == "running"
+
+    restore(miniflare, taken)
+
+    await miniflare.run_until_idle()
+    assert await stub_of(miniflare).get("runs") is None
+    assert miniflare.trace.of_kind("alarm.ack") == []
+
+
 # -- fork ------------------------------------------------------------------------------------
+
+
+async def test_forks_share_their_bytes_and_end_in_any_order(miniflare, stub):
+    await fill(miniflare)
+    forks = [fork(miniflare) for _ in range(50)]
+    images = {id(f._snapshot.databases["DB"].sqlite.image) for f in forks}
+    assert len(images) == 1
+    for other in forks:
+        await other.__aenter__()
+    for number, other in enumerate(forks):
+        await stub_of(other).put("k", number)
+    for number, other in [*enumerate(forks)][::-2] + [*enumerate(forks)][::2]:
+        assert await stub_of(other).get("k") == number
+        assert await (await other.get_r2_bucket("BUCKET").get("k")).text() == "v"
+        await other.dispose()
+    assert await stub.get("k") == "v"
+
+
+async def test_a_body_that_still_streams_is_in_the_origin_only(miniflare):
+    bucket = miniflare.get_r2_bucket("BUCKET")
+    pair = FixedLengthStream.new(10)
+    putting = bucket.put("k", pair.readable)
+    writer = pair.writable.getWriter()
+    await writer.write(b"12345")
+    async with fork(miniflare) as other:
+        await writer.write(b"67890")
+        await writer.close()
+        await putting
+        assert await other.get_r2_bucket("BUCKET").head("k") is None
+    assert await (await bucket.get("k")).text() == "1234567890"
+
+
+async def test_a_batch_under_way_arrives_whole_after_a_restore(miniflare):
+    database = miniflare.get_d1_database("DB")
+    await database.exec("CREATE TABLE t (x)")
+    taken = snapshot(miniflare)
+    await database.exec("INSERT INTO t VALUES (0)")
+    insert = database.prepare("INSERT INTO t VALUES (?)")
+    batch = database.batch([insert.bind(1), insert.bind(2)])
+
+    restore(miniflare, taken)
+
+    await batch
+    assert await database.prepare("SELECT x FROM t").raw() == [[1], [2]]
 
 
 async def test_a_fork_and_its_origin_do_not_see_each_other(miniflare, stub):

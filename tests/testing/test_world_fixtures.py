@@ -108,6 +108,14 @@ def test_the_factory(miniflare_factory):
     assert miniflare_factory.run(ask) == "1, 2"
 """
 
+EXTENDED = """
+import pytest
+
+@pytest.fixture
+def miniflare_options(miniflare_options):
+    return {**miniflare_options, "bindings": {"VAR": 1, "OTHER": 3}}
+"""
+
 CONFIGURED = """
 import time
 import pytest
@@ -215,6 +223,17 @@ def test_a_path_in_a_conftest_begins_at_its_folder_for_all_tests_below(run_sampl
         "app/conftest.py": OPTIONS,
         "app/worker.py": WORKER,
         "app/tests/deep/test_anchored.py": ANCHORED,
+    }
+    run = run_sample(files, "-p", "no:asyncio")
+    assert run.outcomes() == {"test_a_world": "passed", "test_the_factory": "passed"}
+
+
+def test_options_that_extend_others_leave_their_path_where_it_was_written(run_sample):
+    files = {
+        "app/conftest.py": OPTIONS,
+        "app/worker.py": WORKER,
+        "app/tests/conftest.py": EXTENDED,
+        "app/tests/test_extended.py": ANCHORED.replace("1, 2", "1, 3"),
     }
     run = run_sample(files, "-p", "no:asyncio")
     assert run.outcomes() == {"test_a_world": "passed", "test_the_factory": "passed"}

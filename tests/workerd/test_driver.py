@@ -22,7 +22,7 @@ from emulator.workerd.options import settings_of
 
 SAMPLE = Path(__file__).parent / "workers" / "sample.mjs"
 OPTIONS: dict[str, Any] = {"script_path": SAMPLE, "durable_objects": {"JOBS": "Job"}}
-WAIT_SECONDS_MAX = 15
+WAIT_SECONDS_MAX = 60
 
 pytestmark = pytest.mark.usefixtures("real_runtime")
 
@@ -84,14 +84,15 @@ asyncio.run(main())
     ],
     ids=["exit", "exception", "at_once", "SIGKILL", "SIGTERM", "SIGINT"],
 )
-def test_the_driver_and_every_workerd_end_with_python(
-    how: str, signal_number: int | None
+def test_the_driver_and_every_workerd_end_with_python_and_leave_no_file(
+    how: str, signal_number: int | None, tmp_path: Path
 ) -> None:
     python = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, how],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     with python:
         assert python.stdout is not None
@@ -105,10 +106,11 @@ def test_the_driver_and_every_workerd_end_with_python(
             python.send_signal(signal_number)
 
         assert wait_until_gone([python.pid, *pids]) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_driver_ends_with_its_parent_though_a_fork_holds_its_pipe() -> None:
-    how = "os.fork() or __import__('time').sleep(30); os._exit(0)"
+    how = "os.fork() or __import__('time').sleep(300); os._exit(0)"
     python = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, how],
         stdin=subprocess.PIPE,
@@ -294,6 +296,24 @@ def test_a_missing_node_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATH", "/nowhere")
 
     with pytest.raises(NodeMissing, match=r"needs Node 20 or newer, and there is no `node` on"):
+        shared()
+
+
+def test_a_node_that_is_too_old_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    close_shared()
+    preload = tmp_path / "old.cjs"
+    preload.write_text(
+        "const versions = { ...process.versions, node: '18.20.0' };"
+        "Object.defineProperty(process, 'versions', { value: versions });"
+    )
+    old = tmp_path / "node"
+    old.write_text(f'#!/bin/sh\nexec "{installation.node_path()}" -r "{preload}" "$@"\n')
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    with pytest.raises(NodeMissing, match=r"needs Node 20 or newer, .* on PATH is 18\.20\.0"):
         shared()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from emulator.errors import ConfigurationError, JsException, WorldError
-from emulator.workerd import Deployed, Miniflare
+from emulator.workerd import Deployed, Miniflare, transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +88,47 @@ def test_typescript_that_cannot_be_bundled_is_refused_with_its_line(
         start(script_path=script)
 
 
+def test_a_script_without_a_handler_is_told_where_its_requests_go(
+    real_runtime: None, tmp_path: Path
+) -> None:
+    script = tmp_path / "worker.mjs"
+    script.write_text("const nothing = 1;")
+
+    async def main() -> None:
+        async with Miniflare(script_path=script) as mf:
+            await mf.dispatch_fetch("http://localhost/")
+
+    with pytest.raises(JsException, match="script without a fetch handler passes"):
+        asyncio.run(main())
+
+
+def test_an_end_of_workerd_is_told_without_addresses_of_its_code(real_runtime: None) -> None:
+    with pytest.raises(ConfigurationError, match="character in path") as caught:
+        start(script_path=SAMPLE, durable_objects={"JOBS": "Job"}, name="a/b")
+
+    assert "stack:" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".mjs", ".ts"])
+def test_a_path_may_hold_spaces_quotes_and_letters(
+    real_runtime: None, tmp_path: Path, suffix: str
+) -> None:
+    folder = tmp_path / 'a b\'s "$x" é'
+    folder.mkdir()
+    (folder / f"its own{suffix}").write_text("export const text = 'here'")
+    script = folder / f"the worker{suffix}"
+    script.write_text(
+        f"import {{ text }} from './its own{suffix}';\n"
+        "export default { fetch() { return new Response(text) } }"
+    )
+
+    async def main() -> str:
+        async with Miniflare(script_path=script) as mf:
+            return (await mf.dispatch_fetch("http://localhost/")).text
+
+    assert asyncio.run(main()) == "here"
+
+
 def test_a_schema_that_is_refused_names_its_file(real_runtime: None, tmp_path: Path) -> None:
     schema = tmp_path / "schema.sql"
     schema.write_text("CREATE TABLE a (x);\nCREATE TABEL b (x);")
@@ -156,7 +197,7 @@ def test_real_time_passes_at_least_as_long_as_asked(on_workerd: Callable[..., No
 def test_an_error_that_nobody_catches_is_in_the_logs(on_workerd: Callable[..., None]) -> None:
     async def body(mf: Any) -> None:
         await mf.get_durable_object_namespace("JOBS").getByName("a").start()
-        for _ in range(100):
+        for _ in range(600):
             await mf.advance(50)
             if mf.logs:
                 break
@@ -230,9 +271,10 @@ def test_a_call_that_nobody_awaits_acts_and_makes_no_noise(
         bucket = mf.get_r2_bucket("BUCKET")
         bucket.put("k", "v")
         bucket.get("x" * 1_025)
-        for _ in range(100):
+        for _ in range(600):
             if await bucket.head("k") is not None:
                 break
+            await mf.advance(50)
 
         assert await bucket.head("k") is not None
 
@@ -292,6 +334,109 @@ def test_a_body_that_the_worker_leaves_unread_does_not_cost_its_answer(
                 assert (await stub.fetch("http://o/unread", method="POST", body=bytes(size))).ok
 
     on_workerd(body)
+
+
+def test_a_large_body_may_be_answered_while_it_is_sent(
+    on_workerd: Callable[..., None],
+) -> None:
+    content = bytes(range(256)) * 100_000
+
+    async def body(mf: Any) -> None:
+        async def upload() -> Any:
+            for start in range(0, len(content), 256_000):
+                yield content[start : start + 256_000]
+
+        for sent in (content, upload()):
+            answer = await mf.dispatch_fetch("http://a/echo", method="POST", content=sent)
+            assert answer.content == content
+
+    on_workerd(body)
+
+
+def test_a_service_may_answer_with_large_headers_or_is_told(
+    on_workerd: Callable[..., None],
+) -> None:
+    async def auth(request: Any) -> Any:
+        from workers import Response
+
+        if request.url.endswith("/fail"):
+            raise JsException("no" * 1_000_000)
+        return Response("", headers={"x-large": "x" * 60_000})
+
+    async def body(mf: Any) -> None:
+        assert len((await mf.dispatch_fetch("http://a/service")).headers["x-large"]) == 60_000
+        assert len((await mf.dispatch_fetch("http://a/caught")).text) == 2_000_007
+
+    on_workerd(body, service_bindings={"AUTH": auth})
+
+
+def test_a_service_that_is_cancelled_within_is_an_error(
+    on_workerd: Callable[..., None],
+) -> None:
+    async def auth(request: Any) -> Any:
+        raise asyncio.CancelledError
+
+    async def body(mf: Any) -> None:
+        response = await mf.dispatch_fetch("http://localhost/caught")
+
+        assert response.text == "caught CancelledError"
+
+    on_workerd(body, service_bindings={"AUTH": auth})
+
+
+def test_headers_of_our_own_names_are_not_mistaken_for_ours(
+    on_workerd: Callable[..., None],
+) -> None:
+    async def body(mf: Any) -> None:
+        headers = {"Amber-Token": "x", "amber-url": "http://b/fail"}
+        assert (await mf.dispatch_fetch("http://a/log", headers=headers)).text == "logged"
+
+    on_workerd(body)
+
+
+def test_a_value_that_contains_itself_cannot_be_carried(
+    on_workerd: Callable[..., None],
+) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+
+    async def body(mf: Any) -> None:
+        stub = mf.get_durable_object_namespace("JOBS").getByName("a")
+        with pytest.raises(JsException, match="A value that contains itself, or is nested too"):
+            await stub.echo(endless)
+
+    on_workerd(body)
+
+
+def test_an_answer_without_end_is_given_up(
+    on_workerd: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "ANSWER_BYTES_MAX", 100)
+
+    async def body(mf: Any) -> None:
+        with pytest.raises(WorldError, match="the answer is longer than 100 bytes: read it as"):
+            await mf.dispatch_fetch("http://localhost/")
+
+    on_workerd(body, script_path=WORKERS / "endless.mjs")
+
+
+def test_a_request_whose_world_ends_says_so(real_runtime: None) -> None:
+    asked = asyncio.Event()
+
+    async def auth(request: Any) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        async with Miniflare(
+            script_path=SAMPLE, durable_objects={"JOBS": "Job"}, service_bindings={"AUTH": auth}
+        ) as mf:
+            request = asyncio.ensure_future(mf.dispatch_fetch("http://a/service"))
+            await asked.wait()
+        with pytest.raises(WorldError, match="has been disposed"):
+            await request
+
+    asyncio.run(main())
 
 
 # -- deployed --------------------------------------------------------------------------------

@@ -249,6 +249,7 @@ class MotoBackend:
             after: Called after each request.
         """
         from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
+        from moto.core.models import botocore_stubber
 
         # boto3 and botocore have no types, and are wanted only here.
         boto3 = import_module("boto3")
@@ -272,5 +273,8 @@ class MotoBackend:
             raw: Any = MockRawResponse(body)
             return aws_response(request.url, status, headers, raw)
 
+        # botocore asks everybody, also when it has an answer: while a mock is active, moto's
+        # own would take each request once more.
+        client.meta.events.unregister("before-send", botocore_stubber)
         client.meta.events.register_first("before-send.s3", answer)
         return client

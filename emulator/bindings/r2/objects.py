@@ -7,9 +7,9 @@ has it after a failed condition. Leaves to others: where the bytes are (spool).
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final, final
 
+from emulator.bindings.r2.body_reader import BodyReader
 from emulator.bindings.r2.checksums import R2Checksums
 from emulator.bindings.r2.metadata import shown_http_metadata, write_http_metadata
 from emulator.durable_objects.context import IoContext, current_context
@@ -17,7 +17,7 @@ from emulator.errors import js_error
 from emulator.simulation.rules import Operation
 from emulator.values import JsDict
 from emulator.values.conversion import date_of_ms
-from emulator.web.streams import ReadableStream, Uint8Array
+from emulator.web.streams import ReadableStream
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -160,7 +160,7 @@ class R2Object:
 
 
 @final
-class R2ObjectBody(R2Object):
+class R2ObjectBody(BodyReader, R2Object):
     """An object with its body: the platform's `GetResult`.
 
     Args:
@@ -228,48 +228,3 @@ class R2ObjectBody(R2Object):
     def bodyUsed(self) -> bool:
         """Whether the body has been read from or cancelled."""
         return self._body is not None and self._body.is_disturbed
-
-    async def bytes(self) -> Uint8Array:
-        """The whole body.
-
-        Raises:
-            JsTypeError: If it was read before, or somebody holds the stream.
-        """
-        if self.bodyUsed:
-            text = (
-                "Body has already been used. It can only be used once. Use tee() first if "
-                "you need to read it twice."
-            )
-            raise js_error("TypeError", text)
-        return Uint8Array(await self.body.read_all())
-
-    async def arrayBuffer(self) -> Uint8Array:
-        """The same as `bytes`: Python has one type for both."""
-        return await self.bytes()
-
-    async def text(self) -> str:
-        """The body as UTF-8; a leading mark goes, bad bytes become U+FFFD."""
-        data = await self.bytes()
-        return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
-
-    async def json(self) -> Any:
-        """The body as JSON, its objects with attribute access.
-
-        Raises:
-            JsException: SyntaxError, if it is no JSON.
-        """
-        text = await self.text()
-        try:
-            return json.loads(text, object_hook=JsDict, parse_constant=_refuse_constant)
-        except ValueError as error:
-            message = (
-                "Unexpected end of JSON input"
-                if not text.strip()
-                else f"Unexpected token in JSON: {error}"
-            )
-            raise js_error("SyntaxError", message) from None
-
-
-def _refuse_constant(name: str) -> Any:
-    message = f"{name} is not JSON"
-    raise ValueError(message)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from contextlib import asynccontextmanager
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
+
+import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from contextvars import Context, ContextVar, Token
 
     from emulator.testing.pytest_plugin.simulated_run import Run
@@ -102,9 +103,24 @@ class AsyncFixture:
         if not inspect.isasyncgenfunction(self._function):
             entered.set_result(await self._function(**self._arguments))
             return
-        async with asynccontextmanager(self._function)(**self._arguments) as value:
-            entered.set_result(value)
+        generator = self._function(**self._arguments)
+        value = await _next(anext(generator))
+        if value is _UNSET:
+            self._fail("ended before its `yield`")
+        entered.set_result(value)
+        try:
             await leave
+        except asyncio.CancelledError as error:
+            # By a timeout or a task group that it holds across its `yield`.
+            rest = await _next(generator.athrow(error))
+        else:
+            rest = await _next(anext(generator))
+        if rest is not _UNSET:
+            await generator.aclose()
+            self._fail("has more than one `yield`")
+
+    def _fail(self, told: str) -> NoReturn:
+        pytest.fail(f"the async fixture `{self._name}` {told}", pytrace=False)
 
     async def _await_end(self) -> None:
         assert self._task is not None
@@ -117,3 +133,11 @@ class AsyncFixture:
         for variable, value in context.items():
             if variable.get(_UNSET) is not value:
                 self._variables.append((variable, variable.set(value)))
+
+
+async def _next(step: Awaitable[Any]) -> Any:
+    """What a step of an async generator yields; `_UNSET` if it has ended instead."""
+    try:
+        return await step
+    except StopAsyncIteration:
+        return _UNSET

@@ -115,10 +115,10 @@ class AsyncTest(pytest.Function):
         _, function = self.split_function()
 
         @functools.wraps(function)
-        def run_test(*_: Any, **arguments: Any) -> None:
+        def run_test(*_: Any, **arguments: Any) -> Any:
             __tracebackhide__ = True
             assert self.run is not None, "the test has been set up"
-            self.run.call(self.followed(function), **arguments)
+            return self.run.call(self.followed(function), **arguments)
 
         instance = getattr(function, "__self__", None)
         return run_test if instance is None else MethodType(run_test, instance)
@@ -168,17 +168,18 @@ class AsyncTest(pytest.Function):
         entries = super()._traceback_filter(excinfo)
         if self.config.getoption("fulltrace"):
             return entries
-        return entries.filter(lambda entry: not _is_machinery(Path(entry.path))) or entries
+        return entries.filter(lambda entry: not _is_machinery(Path(entry.path))) or entries[-1:]
 
     def _repr_failure_py(
         self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
     ) -> Any:
         """What the loop or the end of the run raised: only the message tells something."""
-        from emulator.errors import SimulationDeadlock, SimulationRunaway
+        from emulator.errors import ForgottenAwait, SimulationDeadlock, SimulationRunaway
         from emulator.simulation.rules import UnusedFaultWarning
 
         error = excinfo.value
-        if isinstance(error, SimulationDeadlock | SimulationRunaway | UnusedFaultWarning):
+        told = SimulationDeadlock | SimulationRunaway | ForgottenAwait | UnusedFaultWarning
+        if isinstance(error, told):
             notes = getattr(error, "__notes__", [])  # Hypothesis writes the example there.
             return "\n".join([f"{excinfo.typename}: {error}", *notes])
         return super()._repr_failure_py(excinfo, style)

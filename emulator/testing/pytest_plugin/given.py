@@ -101,13 +101,13 @@ class GivenTest(AsyncTest):
         finally:
             handle.inner_test = written
 
-    def _example_of(self, written: Callable[..., Any]) -> Callable[..., None]:
+    def _example_of(self, written: Callable[..., Any]) -> Callable[..., Any]:
         freezers, _ = self.split_function()
         _, function = freezers_of(written)
 
         # Hypothesis keeps failing examples under the name and source of what it calls.
         @functools.wraps(written)
-        def run_example(*args: Any, **arguments: Any) -> None:
+        def run_example(*args: Any, **arguments: Any) -> Any:
             __tracebackhide__ = True
             for freezer in reversed(freezers):
                 freezer.stop()  # The example before has moved its time.
@@ -119,7 +119,7 @@ class GivenTest(AsyncTest):
             with self._settled():
                 values = self._enter_fixtures()
                 arguments.update({name: values[name] for name in arguments if name in values})
-                self.run.call(self.followed(function), *args, **arguments)
+                return self.run.call(self.followed(function), *args, **arguments)
 
         return run_example
 

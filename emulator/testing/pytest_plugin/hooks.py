@@ -12,16 +12,23 @@ import inspect
 import sys
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, final
 
 import pytest
-from _pytest.fixtures import resolve_fixture_function
 
 from emulator.testing.pytest_plugin.async_test import AsyncTest
 from emulator.testing.pytest_plugin.closure import fixtures_of, is_async
 from emulator.testing.pytest_plugin.loops import LOOPS, Loops
-from emulator.testing.pytest_plugin.timeouts import interrupt_simulations, outcomes
-from emulator.testing.pytest_plugin.world_fixtures import PLACE, TOLD, Place, miniflare
+from emulator.testing.pytest_plugin.timeouts import carry_out, interrupt_simulations
+from emulator.testing.pytest_plugin.world_fixtures import (
+    PLACE,
+    TOLD,
+    Place,
+    anchored,
+    miniflare,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Hooks"]
 
 _miniflare_function: Final = inspect.unwrap(miniflare)
+_OPTIONS: Final = "miniflare_options"
 
 
 @final
@@ -46,7 +54,6 @@ class Hooks:
         self._place = config.stash[PLACE] = Place()
         #: The async fixtures that live on a run of ours, and on which.
         self._ours: dict[Any, Run] = {}
-        self._is_aside = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
@@ -56,25 +63,37 @@ class Hooks:
         yield
         self._loops.plan([item for item in items if AsyncTest.adopt(item)])  # type: ignore[misc]
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
         """Know which test is under way."""
         self._place.item = self._place.node = item
-        return (yield)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
-        """End the wider async fixtures that live on a loop of the other kind."""
-        if isinstance(item, pytest.Function):
-            self._change_kind(item)
-        with outcomes():
-            yield
+    # Wrappers of the older style see every test, and are in no traceback of those that fail.
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self) -> Generator[None, Any, None]:
+        """A set-up may be interrupted."""
+        carry_out((yield))
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self) -> Generator[None, None, None]:
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None, Any, None]:
         """The end of a test may be interrupted, too."""
-        with outcomes():
-            yield
+        carry_out((yield))
+
+    @pytest.hookimpl(specname="pytest_runtest_setup", tryfirst=True)
+    def pytest_change_kind(self, item: pytest.Item) -> None:
+        """End the wider async fixtures that live on a loop of the other kind.
+
+        Inside of all wrappers: one whose set-up was cut off would fail in the teardown.
+        """
+        if not isinstance(item, pytest.Function):
+            return
+        is_ours = isinstance(item, AsyncTest)
+        if not is_ours:
+            _refuse_marks(item)
+        for fixturedef in fixtures_of(item):
+            is_other = (fixturedef in self._ours) is not is_ours
+            if is_other and fixturedef.cached_result is not None and is_async(fixturedef):
+                fixturedef.finish(item._request)
 
     @pytest.hookimpl(wrapper=True, optionalhook=True)
     def pytest_timeout_set_timer(self) -> Generator[None, object, object]:
@@ -83,38 +102,28 @@ class Hooks:
         interrupt_simulations()
         return result
 
-    def _change_kind(self, item: pytest.Function) -> None:
-        is_ours = isinstance(item, AsyncTest)
-        if not is_ours and any(mark.name == "simulated" for mark in item.own_markers):
-            message = (
-                f"{item.nodeid} is marked `simulated`, and is no `async def` function: nothing "
-                "of it would run on a simulated loop"
-            )
-            pytest.fail(message, pytrace=False)
-        for fixturedef in fixtures_of(item):
-            is_other = (fixturedef in self._ours) is not is_ours
-            if is_other and fixturedef.cached_result is not None and is_async(fixturedef):
-                fixturedef.finish(item._request)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, None]:
         """Refuse a test that got hold of another loop's fixture behind pytest's back."""
-        if not isinstance(item, pytest.Function):
-            return (yield)
-        patience = nullcontext()
-        if "miniflare_factory" in item.fixturenames and hasattr(item.obj, "hypothesis"):
+        patience: Any = nullcontext()
+        fixtures = getattr(item, "fixturenames", ())
+        if "miniflare_factory" in fixtures and hasattr(item.obj, "hypothesis"):  # type: ignore[attr-defined]
             from emulator.testing.pytest_plugin.given import without_default_deadline
 
-            patience = without_default_deadline(item.obj)  # type: ignore[assignment]
-        with outcomes(), patience:
-            yield
+            patience = without_default_deadline(item.obj)  # type: ignore[attr-defined]
+        with patience:
+            outcome = yield
+        carry_out(outcome)
+        if not isinstance(item, pytest.Function) or outcome.exception is not None:
+            return
         run = item.run if isinstance(item, AsyncTest) else None
         for name, fixturedef in item._request._fixture_defs.items():
             if is_async(fixturedef) and self._ours.get(fixturedef) is not run:
-                pytest.fail(_asked_late(item, fixturedef.scope, name), pytrace=False)
+                message = _asked_late(item, fixturedef.scope, name)
+                outcome.force_exception(pytest.fail.Exception(message, pytrace=False))
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, Any, None]:
         """Run the async fixtures of our tests on their loops."""
         function, outer = fixturedef.func, self._place.node
         self._place.node = request.node
@@ -125,19 +134,21 @@ class Hooks:
                 message = self._refusal(item, fixturedef, request.node)
                 fixturedef.func = self._on_loop(item, fixturedef, request)
             elif function is _miniflare_function:
-                message = _refusal(request)
+                message = _not_ours(request)
             if message:
                 # Raised where pytest expects it, and keeps it: in the fixture's function.
                 fixturedef.func = partial(_fail, message)
-        try:
-            return (yield)
-        finally:
-            fixturedef.func = function
-            self._place.node = outer
-            if fixturedef.cached_result is None:
-                # An async fixture that nobody serves: pytest fails, and would fail again with
-                # an AssertionError in the next test that asks for it, which may be ours.
-                fixturedef._finalizers.clear()
+        outcome = yield
+        fixturedef.func = function
+        self._place.node = outer
+        if fixturedef.argname == _OPTIONS and outcome.exception is None:
+            options = anchored(outcome.get_result(), _folder_of(function, request.node))
+            fixturedef.cached_result = (options, *fixturedef.cached_result[1:])
+            outcome.force_result(options)
+        if fixturedef.cached_result is None:
+            # An async fixture that nobody serves: pytest fails, and would fail again with
+            # an AssertionError in the next test that asks for it, which may be ours.
+            fixturedef._finalizers.clear()
 
     def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
         """A fixture has ended."""
@@ -165,16 +176,17 @@ class Hooks:
 
         run, is_wide = item.run, request.node is not item
         assert run is not None, "the test has been set up"
-        function = resolve_fixture_function(fixturedef, request)
         scope = request.scope if is_wide else "test"
+        bound_to = getattr(fixturedef.func, "__self__", None)
+        function = fixturedef.func if bound_to is None else fixturedef.func.__func__
 
-        def fixture(**arguments: Any) -> Iterator[Any]:
+        def fixture(*instance: Any, **arguments: Any) -> Iterator[Any]:
             __tracebackhide__ = True
             life = AsyncFixture(
                 run,
                 name=request.fixturename,
                 scope=scope,
-                function=function,
+                function=partial(function, *instance),
                 arguments=arguments,
             )
             value = life.enter()
@@ -184,7 +196,8 @@ class Hooks:
             life.leave()
 
         self._ours[fixturedef] = run
-        return fixture
+        # A method stays one: pytest binds it to the instance of the test.
+        return fixture if bound_to is None else MethodType(fixture, bound_to)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -202,19 +215,37 @@ class Hooks:
             item.run = None  # pytest keeps its items, and a run keeps all that happened.
         return report
 
-    def pytest_enter_pdb(self, pdb: Any) -> None:
-        """What pdb writes while a worker stands still is not the worker's output."""
-        console = sys.modules.get("emulator.runtime.console")
-        self._is_aside = console is not None and console.stand_aside(pdb)
-
     def pytest_leave_pdb(self) -> None:
-        """The worker goes on."""
-        if self._is_aside:
-            sys.modules["emulator.runtime.console"].stand_in()
+        """The worker goes on, and pytest captures again."""
+        console = sys.modules.get("emulator.runtime.console")
+        if console is not None:
+            console.catch_again()
 
 
-def _fail(message: str, **_: Any) -> None:
+def _fail(message: str, *_: Any, **__: Any) -> None:
     pytest.fail(message, pytrace=False)
+
+
+def _folder_of(function: Any, node: Any) -> Path:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return node.path.parent if code is None else Path(code.co_filename).parent
+
+
+def _refuse_marks(item: pytest.Function) -> None:
+    """Refuse a mark of ours on a test that it cannot make one of ours."""
+    own = {mark.name for mark in item.own_markers}
+    if "simulated" in own:
+        message = (
+            f"{item.nodeid} is marked `simulated`, and is no `async def` function: nothing "
+            "of it would run on a simulated loop"
+        )
+        pytest.fail(message, pytrace=False)
+    if "miniflare" in own and inspect.iscoroutinefunction(item.function):
+        message = (
+            f"{item.nodeid} is marked `miniflare`, and uses no world: name `miniflare` among "
+            "its arguments, or mark it `simulated` if it shall only run in simulated time"
+        )
+        pytest.fail(message, pytrace=False)
 
 
 def _asked_late(item: pytest.Item, scope: str, name: str) -> str:
@@ -225,8 +256,10 @@ def _asked_late(item: pytest.Item, scope: str, name: str) -> str:
     )
 
 
-def _refusal(request: Any) -> str:
+def _not_ours(request: Any) -> str:
     """Why a test that is not ours gets no `miniflare`."""
+    if inspect.isasyncgenfunction(request.function):
+        return f"{request.node.nodeid} has a `yield`: a test cannot give a value to anybody"
     path = [one.fixturename for one in request._iter_chain()][1:]
     through = f" (through `{'`, `'.join(reversed(path))}`)" if path else ""
     return (

@@ -9,15 +9,14 @@ for. Leaves to others: when it strikes (pytest-timeout, with its method "signal"
 from __future__ import annotations
 
 import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-__all__ = ["interrupt_simulations", "outcomes"]
+__all__ = ["carry_out", "interrupt_simulations"]
 
 #: Which Windows lacks.
 _SIGALRM: Final = getattr(signal, "SIGALRM", None)
@@ -54,10 +53,12 @@ def _carried(handler: Callable[[int, Any], Any]) -> Callable[[int, Any], None]:
     return handle
 
 
-@contextmanager
-def outcomes() -> Iterator[None]:
-    """Raise the outcome that an interrupted simulation has carried out."""
-    try:
-        yield
-    except _Interrupt as interrupt:
-        raise interrupt.outcome.with_traceback(interrupt.__traceback__) from None
+def carry_out(outcome: Any) -> None:
+    """Put in place of an interrupt the outcome that it has carried out of a simulation.
+
+    Args:
+        outcome: Of a hook, as an older wrapper gets it.
+    """
+    error = outcome.exception
+    if isinstance(error, _Interrupt):
+        outcome.force_exception(error.outcome.with_traceback(error.__traceback__))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 import pytest
-from _pytest._code import getfslineno
 
 from emulator.testing.pytest_plugin.loops import LOOPS
 
@@ -28,6 +27,7 @@ __all__ = [
     "TOLD",
     "MiniflareFactory",
     "Place",
+    "anchored",
     "miniflare",
     "miniflare_factory",
     "miniflare_options",
@@ -75,8 +75,7 @@ async def miniflare(
     request: pytest.FixtureRequest, miniflare_options: dict[str, Any]
 ) -> AsyncIterator[Miniflare]:
     """A fresh world: a worker with its bindings, disposed after the test."""
-    layers = [(miniflare_options, _folder_of_options(request.node)), *_marked(request.node)]
-    async with _make(request.config, layers) as world:
+    async with _make(request.config, [miniflare_options, *_marked(request.node)]) as world:
         yield world
 
 
@@ -164,9 +163,8 @@ class MiniflareFactory:
         node = self._place.node
         layers = _marked(node)
         if node is self._place.item:
-            common = node._request.getfixturevalue("miniflare_options")
-            layers.insert(0, (common, _folder_of_options(node)))
-        return _make(self._config, [*layers, (options, folder)])
+            layers.insert(0, node._request.getfixturevalue("miniflare_options"))
+        return _make(self._config, [*layers, anchored(options, folder)])
 
     def _keep(self, error: BaseException) -> None:
         if self._config.stash[LOOPS].is_simulated and not _is_of_hypothesis(error):
@@ -176,20 +174,19 @@ class MiniflareFactory:
             self._place.item.stash[TOLD] = describe(current_simulation())
 
 
-def _make(config: pytest.Config, layers: list[tuple[dict[str, Any], Path]]) -> Any:
+def _make(config: pytest.Config, layers: list[dict[str, Any]]) -> Any:
     """A world of the target that was asked for.
 
     Args:
         config: Of pytest.
-        layers: Options, and the folder at which their `script_path` begins; the last go
-            over those before.
+        layers: Options, the last go over those before.
     """
     target = config.getoption("emulator_target")
     options = dict(_configured(config))
     real: dict[str, Any] = options.pop("workerd", {})
-    for layer, folder in layers:
-        options = _over(options, _anchored(layer, folder))
-        real = _over(real, _anchored(options.pop("workerd", {}), folder))
+    for layer in layers:
+        options = _over(options, _checked(layer))
+        real = _over(real, _checked(options.pop("workerd", {})))
     if target == "emulator":
         from emulator.http.miniflare import Miniflare
 
@@ -235,40 +232,43 @@ def _configured(config: pytest.Config) -> dict[str, Any]:
     return config.stash[_CONFIGURED]
 
 
-def _marked(node: Any) -> list[tuple[dict[str, Any], Path]]:
+def _marked(node: Any) -> list[dict[str, Any]]:
     """What the marks of a node say, the closest last."""
     layers = []
     for owner, mark in reversed(list(node.iter_markers_with_node("miniflare"))):
         if mark.args:
             message = f"@pytest.mark.miniflare takes keyword arguments only, got {mark.args!r}"
             pytest.fail(message, pytrace=False)
-        layers.append((mark.kwargs, _folder(owner)))
+        path = owner.path
+        layers.append(anchored(mark.kwargs, path if path.is_dir() else path.parent))
     return layers
 
 
-def _folder(node: Any) -> Path:
-    path: Path = node.path
-    return path if path.is_dir() else path.parent
+def anchored(options: Any, folder: Path) -> Any:
+    """Options whose relative `script_path` begins at the folder of the file that says it.
+
+    Args:
+        options: As somebody wrote them.
+        folder: Where that file lies.
+    """
+    if not isinstance(options, dict):
+        return options  # To be refused where it is used.
+    options = dict(options)
+    if isinstance(options.get("script_path"), str | Path):
+        options["script_path"] = folder / options["script_path"]
+    if "workerd" in options:
+        options["workerd"] = anchored(options["workerd"], folder)
+    return options
 
 
-def _folder_of_options(item: Any) -> Path:
-    """Where the test's `miniflare_options` is written: in its own file, or a conftest.py."""
-    fixturedef = item._request._fixture_defs["miniflare_options"]  # It has been asked for.
-    path, _ = getfslineno(fixturedef.func)
-    return path.parent if isinstance(path, Path) else _folder(item)
-
-
-def _anchored(options: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _checked(options: Any) -> dict[str, Any]:
     if not isinstance(options, dict):
         message = (
             f"the options of a world are a dict, got {options!r}: let `miniflare_options` "
             "return, and `workerd=` be, such as {'script_path': 'worker.py'}"
         )
         pytest.fail(message, pytrace=False)
-    script_path = options.get("script_path")
-    if not isinstance(script_path, str | Path):
-        return options
-    return {**options, "script_path": folder / script_path}
+    return options
 
 
 def _needs_time(config: pytest.Config, what: str) -> str:

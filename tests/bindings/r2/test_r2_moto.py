@@ -101,6 +101,30 @@ def test_inside_a_mock_boto3_and_the_worker_share_one_bucket(in_world):
         in_world(body)
 
 
+def test_inside_a_mock_a_worlds_client_sends_each_request_once(in_world):
+    from moto import mock_aws
+
+    async def body(world, bucket):
+        client = world.storage.s3_client()
+        client.put_object(Bucket="BUCKET", Key="theirs", Body=b"boto")
+        assert await (await bucket.get("theirs")).text() == "boto"
+        client.create_multipart_upload(Bucket="BUCKET", Key="parts")
+        assert len(client.list_multipart_uploads(Bucket="BUCKET")["Uploads"]) == 1
+
+    async def late(world, bucket):
+        await bucket.put("ours", "x")
+        with mock_aws():
+            await body(world, bucket)
+            import boto3
+
+            outer = boto3.client("s3", region_name="us-east-1")
+            assert outer.list_buckets()["Buckets"] == []
+
+    with mock_aws():
+        in_world(body)
+    in_world(late)
+
+
 def test_a_shared_bucket_is_empty_after_its_mock(in_world):
     from moto import mock_aws
 
