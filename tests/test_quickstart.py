@@ -170,5 +170,10 @@ def test_the_worker_and_its_test_are_short() -> None:
     assert len(test.splitlines()) <= 10
 
 
+def test_the_readme_shows_the_same_worker_and_test() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[:2] == PYTHON_BLOCKS[:2]
+
+
 if __name__ == "__main__":
     write_files(Path(sys.argv[1]))

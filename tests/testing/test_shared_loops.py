@@ -96,8 +96,8 @@ class TestClass:
 
 
 @pytest.mark.simulated
-async def test_a_class_fixture_outside_of_a_class_is_for_one_test(class_hour):
-    assert class_hour.seed == 0
+async def test_a_class_fixture_outside_of_a_class_is_for_one_test(class_hour, pytestconfig):
+    assert class_hour.seed == pytestconfig.getoption("emulator_seed")
     assert class_hour.clock.elapsed_ms == 3_600_000
 
 
