@@ -22,6 +22,7 @@ from amber_worker.contract.world import World
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from amber_worker.contract.archive import Archive
     from amber_worker.contract.seeds import Storage
     from amber_worker.contract.target import Target
     from amber_worker.contract.user import Export, User
@@ -124,6 +125,20 @@ async def finished(world: World) -> Export:
     export.second = await user.post_export()
     export.files = files
     return await export.complete()
+
+
+@pytest.fixture
+def with_archive(finished: Export) -> Export:
+    """The export that everybody looks at, if it has an archive."""
+    if not finished.has_archive:
+        pytest.skip("the user has no files, and the export stored nothing")
+    return finished
+
+
+@pytest.fixture
+async def archive(with_archive: Export) -> Archive:
+    """The archive of the export that everybody looks at."""
+    return await with_archive.archive()
 
 
 @pytest.fixture(scope=_scope)

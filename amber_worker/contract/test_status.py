@@ -82,38 +82,40 @@ async def test_the_time_of_completion_is_that_of_the_completion_or_null(
     )
 
 
-async def test_the_time_of_expiry_is_iso_text_with_milliseconds(finished: Export) -> None:
-    assert ISO_TIME.fullmatch(str(finished.row["expires_at"]))
+async def test_the_time_of_expiry_is_iso_text_with_milliseconds(with_archive: Export) -> None:
+    assert ISO_TIME.fullmatch(str(with_archive.row["expires_at"]))
 
 
-async def test_an_export_expires_seven_days_after_its_completion(finished: Export) -> None:
-    completed_ms = _ms(finished.row["expires_at"]) - RETENTION_MS
-    assert _is_between(finished, completed_ms, finished.unfinished_ms, finished.seen_ms)
+async def test_an_export_expires_seven_days_after_its_completion(with_archive: Export) -> None:
+    completed_ms = _ms(with_archive.row["expires_at"]) - RETENTION_MS
+    assert _is_between(
+        with_archive, completed_ms, with_archive.unfinished_ms, with_archive.seen_ms
+    )
 
 
 async def test_size_bytes_is_the_size_of_the_archive_or_null(
-    finished: Export, dialect: Any
+    with_archive: Export, dialect: Any
 ) -> None:
-    size = finished.row["size_bytes"]
+    size = with_archive.row["size_bytes"]
     dialect("size_bytes", "null" if size is None else "written")
-    assert size is None or size == len((await finished.archive()).data)
+    assert size is None or size == len((await with_archive.archive()).data)
 
 
 async def test_file_count_is_the_number_of_files_or_null(
-    finished: Export, dialect: Any
+    with_archive: Export, dialect: Any
 ) -> None:
-    count = finished.row["file_count"]
+    count = with_archive.row["file_count"]
     dialect("file_count", "null" if count is None else "written")
-    assert count is None or count == len((await finished.archive()).file_entries)
+    assert count is None or count == len((await with_archive.archive()).file_entries)
 
 
-async def test_the_key_tells_user_export_and_time_of_the_start(finished: Export) -> None:
-    key = str(finished.row["r2_key"])
+async def test_the_key_tells_user_export_and_time_of_the_start(with_archive: Export) -> None:
+    key = str(with_archive.row["r2_key"])
     found = re.fullmatch(r"exports/([^/]+)/([^/]+)/(\d+)-export\.zip", key)
     assert found, key
-    assert found[1] == finished.row["user_id"]
-    assert found[2] == finished.id
-    assert _is_between(finished, int(found[3]), finished.asked_ms, finished.seen_ms)
+    assert found[1] == with_archive.row["user_id"]
+    assert found[2] == with_archive.id
+    assert _is_between(with_archive, int(found[3]), with_archive.asked_ms, with_archive.seen_ms)
 
 
 async def test_an_unknown_export_is_a_404(user: User) -> None:

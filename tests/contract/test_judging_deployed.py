@@ -54,11 +54,11 @@ async def ask(handle: Any, method: str, path: str, headers: Any, content: bytes)
     )
 
 
-async def seed(handle: Any) -> None:
+async def seed(handle: Any, filenames: tuple[str, ...]) -> None:
     """What the deployed worker's user has."""
     database, bucket = handle.get_d1_database("DB"), handle.get_r2_bucket("R2_BUCKET")
     await database.prepare("INSERT INTO user_storage (user_id) VALUES (?)").bind(USER).run()
-    for number, name in enumerate(("a.txt", "grün.txt", "c.txt")):
+    for number, name in enumerate(filenames):
         await bucket.put(f"u1/{number}", f"content {number}" * 9)
         await (
             database.prepare(
@@ -70,35 +70,41 @@ async def seed(handle: Any) -> None:
         )
 
 
-def test_a_deployed_worker_is_judged_by_what_is_safe_there(
-    real_runtime: None, judged_at: Callable[..., Any], tmp_path: Path
-) -> None:
+async def judge_deployed(
+    script: Path, filenames: tuple[str, ...], judged_at: Callable[..., Any], report: Path
+) -> tuple[Any, int, list[tuple[str, str]]]:
+    """The judgement, how many exports there are then, and every request that was made."""
     from emulator.workerd import Miniflare
 
     seen: list[tuple[str, str]] = []
+    options = amber_worker.options(
+        worker=None, script_path=script, service_bindings={"AUTH": answer_service}
+    )
+    async with Miniflare(**options) as handle:
+        await seed(handle, filenames)
+        server = await serve(handle, seen)
+        port = server.sockets[0].getsockname()[1]
+        try:
+            judgement = await judged_at(
+                report,
+                *("--emulator-target", f"http://127.0.0.1:{port}"),
+                *("--auth-header", f"Bearer {USER}"),
+                env={"NO_PROXY": "127.0.0.1"},
+            )
+            rows = handle.get_d1_database("DB").prepare("SELECT id FROM storage_exports")
+            return judgement, len((await rows.all()).results), seen
+        finally:
+            server.close()
 
-    async def run() -> Any:
-        script = node_folder() / "amber" / "src" / "index.ts"
-        options = amber_worker.options(
-            worker=None, script_path=script, service_bindings={"AUTH": answer_service}
-        )
-        async with Miniflare(**options) as handle:
-            await seed(handle)
-            server = await serve(handle, seen)
-            port = server.sockets[0].getsockname()[1]
-            try:
-                judgement = await judged_at(
-                    tmp_path / "report.md",
-                    *("--emulator-target", f"http://127.0.0.1:{port}"),
-                    *("--auth-header", f"Bearer {USER}"),
-                    env={"NO_PROXY": "127.0.0.1"},
-                )
-                rows = handle.get_d1_database("DB").prepare("SELECT id FROM storage_exports")
-                return judgement, len((await rows.all()).results)
-            finally:
-                server.close()
 
-    found, export_count = asyncio.run(run())
+def test_a_deployed_worker_is_judged_by_what_is_safe_there(
+    real_runtime: None, judged_at: Callable[..., Any], tmp_path: Path
+) -> None:
+    script = node_folder() / "amber" / "src" / "index.ts"
+    filenames = ("a.txt", "grün.txt", "c.txt")
+    found, export_count, seen = asyncio.run(
+        judge_deployed(script, filenames, judged_at, tmp_path / "report.md")
+    )
     assert export_count == 1
     assert found.status == 0, found.output
     assert {
@@ -115,3 +121,13 @@ def test_a_deployed_worker_is_judged_by_what_is_safe_there(
     # Nothing but reading, one export, and what must be refused.
     requested = [path for method, path in seen if method == "POST"]
     assert set(requested) == {"/api/storage/export"}
+
+
+def test_a_deployed_worker_that_stores_nothing_for_a_user_without_files_is_judged_sound(
+    real_runtime: None, judged_at: Callable[..., Any], tmp_path: Path
+) -> None:
+    script = node_folder() / "variants" / "later_version.ts"
+    found, _, _ = asyncio.run(judge_deployed(script, (), judged_at, tmp_path / "report.md"))
+    assert found.status == 0, found.output
+    assert "the user has no files, and the export stored nothing" in found.report
+    assert "the status only moves forward" in found["kept"]
