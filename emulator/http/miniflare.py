@@ -7,12 +7,12 @@ Promises: Miniflare's names in snake_case, plus what simulated time makes possib
 from __future__ import annotations
 
 import asyncio
-import re
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, final
+from typing import TYPE_CHECKING, Any, NoReturn, Self, final
 
 import httpx
 
-from emulator.errors import ConfigurationError, WorldError, no_attribute
+from emulator.errors import WorldError, no_attribute
+from emulator.http.arguments import bound, dispatched_request
 from emulator.http.transport import WorkerTransport
 from emulator.runtime.options import parse
 from emulator.runtime.world import World
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
     from emulator.web.js_dict import JsDict
 
 __all__ = ["Miniflare", "WorkerHandle"]
-
-
-_ABSOLUTE: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
-_REQUEST_OPTIONS: Final = (
-    "method", "params", "headers", "cookies", "content", "data", "files", "json", "extensions",
-)  # fmt: skip
 
 
 @final
@@ -162,7 +156,7 @@ class Miniflare:
             ConfigurationError: If the URL is not absolute, or an option is unknown.
         """
         world = self.world
-        request = _request(url, options)
+        request = dispatched_request(url, options)
         response = await WorkerTransport(world).handle_async_request(request)
         if isinstance(response.stream, httpx.ByteStream):
             response.read()
@@ -197,7 +191,7 @@ class Miniflare:
         Raises:
             ConfigurationError: If there is none.
         """
-        return self._binding(self._open_world.namespaces, name, "durable_objects")
+        return bound(self._open_world.namespaces, name, "durable_objects")
 
     def get_r2_bucket(self, name: str) -> Any:
         """The R2 bucket bound as `name`.
@@ -205,7 +199,7 @@ class Miniflare:
         Raises:
             ConfigurationError: If there is none.
         """
-        return self._binding(self._open_world.buckets, name, "r2_buckets")
+        return bound(self._open_world.buckets, name, "r2_buckets")
 
     def get_d1_database(self, name: str) -> Any:
         """The D1 database bound as `name`.
@@ -213,7 +207,7 @@ class Miniflare:
         Raises:
             ConfigurationError: If there is none.
         """
-        return self._binding(self._open_world.databases, name, "d1_databases")
+        return bound(self._open_world.databases, name, "d1_databases")
 
     def s3_client(self, name: str) -> Any:
         """A boto3 S3 client that sees the world's buckets under their real names.
@@ -228,15 +222,6 @@ class Miniflare:
         storage = self._open_world.storage
         assert storage is not None, "a bound bucket has a storage"
         return storage.s3_client()
-
-    @staticmethod
-    def _binding(bindings: dict[str, Any], name: str, option: str) -> Any:
-        if not isinstance(name, str) or name not in bindings:
-            message = (
-                f"there is no {name!r} in {option}; there is {', '.join(bindings) or 'none'}"
-            )
-            raise ConfigurationError(message)
-        return bindings[name]
 
     # -- time ------------------------------------------------------------------------------
 
@@ -303,26 +288,6 @@ class _Bindings(dict[str, Any]):
     def __missing__(self, name: object) -> NoReturn:
         message = f"there is no binding {name!r}; there is {', '.join(self) or 'none'}"
         raise KeyError(message)
-
-
-def _request(url: str, options: dict[str, Any]) -> httpx.Request:
-    if not isinstance(url, str) or not _ABSOLUTE.match(url):
-        message = (
-            "dispatch_fetch needs an absolute URL such as 'http://localhost/path', got "
-            f"{url!r}; or use mf.client()"
-        )
-        raise ConfigurationError(message)
-    for name in options:
-        if name not in _REQUEST_OPTIONS:
-            message = (
-                f"dispatch_fetch has no option {name!r}; it has {', '.join(_REQUEST_OPTIONS)}"
-            )
-            raise ConfigurationError(message)
-    method = options.pop("method", "GET")
-    if not isinstance(method, str):
-        message = f"dispatch_fetch: method must be a string such as 'POST', got {method!r}"
-        raise ConfigurationError(message)
-    return httpx.Request(method, url, **options)
 
 
 @final

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, final
 
 import httpx
 
-from emulator.errors import ConfigurationError, WorldError
+from emulator.errors import WorldError
+from emulator.http.arguments import bound, dispatched_request
 from emulator.simulation.clock import duration_ms, instant_ms
 from emulator.workerd.d1 import D1Database, apply_files
 from emulator.workerd.durable_objects import DurableObjectNamespace, Service
@@ -150,19 +151,13 @@ class Miniflare:
 
         Raises:
             JsException: What the worker's handler threw.
-            ConfigurationError: If the URL is not absolute.
+            ConfigurationError: If the URL is not absolute, or an option is unknown.
             WorldError: If the world ends before the answer, or the answer is longer than
                 512 MiB.
             httpx.TimeoutException: If the worker is silent for two minutes.
         """
         world = self.world
-        if "://" not in url:
-            message = (
-                f"dispatch_fetch needs an absolute URL such as 'http://localhost{url}', got "
-                f"{url!r}; or use mf.client()"
-            )
-            raise ConfigurationError(message)
-        request = httpx.Request(options.pop("method", "GET"), url, **options)
+        request = dispatched_request(url, options)
         try:
             return await dispatch(world.transport, request)
         except (httpx.TransportError, WorldError):
@@ -225,10 +220,7 @@ class Miniflare:
 
     def _binding(self, option: str, name: str) -> Any:
         self.world.check_open()
-        names = getattr(self._settings.options, option)
-        if name not in names:
-            message = f"there is no {name!r} in {option}; there is {', '.join(names) or 'none'}"
-            raise ConfigurationError(message)
+        bound(getattr(self._settings.options, option), name, option)
         return self._bindings[name]
 
     # -- time ------------------------------------------------------------------------------

@@ -547,3 +547,13 @@ def test_a_binding_that_is_not_there_is_named(on_each: Callable[..., None]) -> N
         assert set(mf.get_bindings()) == {"JOBS", "BUCKET", "DB", "VARIABLE"}
 
     on_each(body)
+
+
+def test_a_request_that_cannot_be_meant_is_told_alike(on_each: Callable[..., None]) -> None:
+    async def body(mf: Any) -> None:
+        with pytest.raises(ValueError, match="'http://localhost/path', got '/x'; or use mf"):
+            await mf.dispatch_fetch("/x")
+        with pytest.raises(ValueError, match="dispatch_fetch has no option 'metod'; it has"):
+            await mf.dispatch_fetch("http://localhost/", metod="POST")
+
+    on_each(body)

@@ -1,0 +1,70 @@
+"""Arguments: what the facades are given, here and on the real runtime, checked.
+
+Promises: a wrong argument is a `ConfigurationError` that names it and what would be right.
+Leaves to others: what is done with it (the facades).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from emulator.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["bound", "dispatched_request"]
+
+_ABSOLUTE: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
+_REQUEST_OPTIONS: Final = (
+    "method", "params", "headers", "cookies", "content", "data", "files", "json", "extensions",
+)  # fmt: skip
+
+
+def dispatched_request(url: str, options: dict[str, Any]) -> httpx.Request:
+    """The request that `dispatch_fetch` means.
+
+    Args:
+        url: An absolute URL.
+        options: `method` (GET unless given) and what httpx.Request takes.
+
+    Raises:
+        ConfigurationError: If the URL is not absolute, or an option is unknown.
+    """
+    if not isinstance(url, str) or not _ABSOLUTE.match(url):
+        message = (
+            "dispatch_fetch needs an absolute URL such as 'http://localhost/path', got "
+            f"{url!r}; or use mf.client()"
+        )
+        raise ConfigurationError(message)
+    for name in options:
+        if name not in _REQUEST_OPTIONS:
+            message = (
+                f"dispatch_fetch has no option {name!r}; it has {', '.join(_REQUEST_OPTIONS)}"
+            )
+            raise ConfigurationError(message)
+    method = options.pop("method", "GET")
+    if not isinstance(method, str):
+        message = f"dispatch_fetch: method must be a string such as 'POST', got {method!r}"
+        raise ConfigurationError(message)
+    return httpx.Request(method, url, **options)
+
+
+def bound(bindings: Mapping[str, Any], name: str, option: str) -> Any:
+    """The binding of a name.
+
+    Args:
+        bindings: Those that there are.
+        name: Which one.
+        option: The option of a world that makes them.
+
+    Raises:
+        ConfigurationError: If there is none of that name.
+    """
+    if not isinstance(name, str) or name not in bindings:
+        message = f"there is no {name!r} in {option}; there is {', '.join(bindings) or 'none'}"
+        raise ConfigurationError(message)
+    return bindings[name]
