@@ -11,10 +11,16 @@ from pathlib import Path
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
-STUBS = {f"{name}-stubs": f"emulator/sdk/stubs/{name}" for name in ("workers", "js", "pyodide")}
+STUBS = {
+    f"{name}-stubs": f"emulator/sdk/stubs/{name}"
+    for name in ("asgi", "js", "pyodide", "workers")
+}
 NODE_SIDE = Path("fixtures/workerd")
-NODE_FILES = ("package.json", "package-lock.json", ".npmrc", "driver.mjs", "front.mjs")
-NODE_FOLDERS = ("amber",)
+NODE_FILES = (
+    *("package.json", "package-lock.json", ".npmrc"),
+    *("driver.mjs", "front.mjs", "sockets.mjs"),
+)
+NODE_FOLDERS = ("amber", "programs")
 
 
 class BuildWithNodeSide(build_py):

@@ -55,8 +55,9 @@ START_DELAY_MS: Final = 1_000
 STEP_DELAY_MS: Final = 2_000
 #: Between two attempts to tell D1 of a failure.
 REPORT_DELAY_MS: Final = 60_000
-#: Lookups at one time.
-HEADS_AT_ONCE: Final = 10
+#: Lookups at one time: as many as wait for response headers together, since the platform
+#: lets further ones queue (Cloudflare docs, Workers, Limits, "Simultaneous open connections").
+HEADS_AT_ONCE: Final = 6
 #: The platform runs a failing alarm once and six times more (Cloudflare docs, Alarms).
 ALARM_RETRIES: Final = 6
 #: An alarm that takes longer has failed. Sooner than the platform says so: it ends the alarm

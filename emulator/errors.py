@@ -10,6 +10,8 @@ that says what, where and what to do. Leaves to others: when to raise them.
     - SimulationRunaway          events, or simulated time, without end
     - SimulationEscape           a real clock, socket, thread or process was asked for
   + WorldError                   a world was used outside its life or on another loop
+  + UpgradeRefused               a test asked for a WebSocket, and the worker opened none
+  + WebSocketClosed              a test uses a WebSocket that has ended
   + ForgottenAwait               an async call was made, and nobody awaited it
   + NodeMissing                  the real runtime was asked for, and is not installed
 * JsException                    the worker's side: what the platform throws into user code
@@ -41,6 +43,8 @@ __all__ = [
     "SimulationError",
     "SimulationEscape",
     "SimulationRunaway",
+    "UpgradeRefused",
+    "WebSocketClosed",
     "WorldError",
     "js_error",
     "meant",
@@ -82,6 +86,33 @@ class SimulationEscape(SimulationError):
 
 class WorldError(EmulatorError):
     """A world was used after its end, before its start, or on another loop."""
+
+
+class UpgradeRefused(EmulatorError):
+    """A test asked for a WebSocket, and the worker answered something else.
+
+    Attributes:
+        response: What it answered (httpx.Response).
+    """
+
+    def __init__(self, message: str, response: Any) -> None:
+        super().__init__(message)
+        self.response = response
+
+
+class WebSocketClosed(EmulatorError):
+    """A test sent or awaited a message on a WebSocket that has ended.
+
+    Attributes:
+        code: Why it ended; 1006 is a lost connection, 1005 a Close frame without a code.
+        reason: The same in words.
+    """
+
+    def __init__(self, name: str, code: int, reason: str) -> None:
+        told = f"{code} {reason}".rstrip()
+        super().__init__(f"the WebSocket {name} has ended ({told})")
+        self.code = code
+        self.reason = reason
 
 
 class ForgottenAwait(EmulatorError):

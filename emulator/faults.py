@@ -54,7 +54,8 @@ _CALLS: Final = (
     "object.fetch", "object.rpc", "outbound.fetch",
     "r2.abort", "r2.body", "r2.complete", "r2.createMultipartUpload", "r2.delete", "r2.get",
     "r2.head", "r2.list", "r2.put", "r2.uploadPart",
-    "service.fetch", "service.rpc", "worker.fetch", "worker.scheduled",
+    "service.fetch", "service.rpc", "stub.rpc", "websocket.close", "websocket.message",
+    "worker.fetch", "worker.scheduled",
 )  # fmt: skip
 #: What the runtime does by itself, and nobody awaits.
 _FLUSH: Final = "storage.flush"

@@ -17,7 +17,7 @@ FUNCTION_LINES_MAX = 70
 
 #: Floors from the ground up. A module may import from its own floor and from lower ones.
 FLOORS = (
-    ("emulator.errors", "emulator.limits"),
+    ("emulator.errors", "emulator.hash_seed", "emulator.limits", "emulator.usage"),
     ("emulator.simulation",),
     ("emulator.faults", "emulator.schedules", "emulator.web"),
     ("emulator.values",),
@@ -29,6 +29,7 @@ FLOORS = (
     ("emulator.http",),
     ("emulator.workerd",),
     ("emulator.testing",),
+    ("emulator.conformance",),
     ("amber_worker",),
 )
 
@@ -59,6 +60,7 @@ LICENCES = {
     "threading": ("emulator/simulation/ambient.py", "emulator/workerd/driver.py"),
     "socket": ("emulator/simulation/ambient.py",),
     "subprocess": (
+        "emulator/hash_seed.py",
         "emulator/simulation/ambient.py",
         "emulator/workerd/",
         "amber_worker/cli.py",
@@ -66,7 +68,7 @@ LICENCES = {
     ),
     "freezegun": (),
     "time_machine": ("emulator/simulation/ambient.py",),
-    "hypothesis": ("emulator/testing/",),
+    "hypothesis": ("emulator/testing/", "emulator/conformance/"),
 }
 
 #: What the worker's own modules may import, so that they would run on Cloudflare.

@@ -9,13 +9,13 @@ what is shown (`report`), and the contract (`judging`).
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 from amber_worker.cli import judging
 from amber_worker.cli.folder import PRODUCTS, FolderError, scan, shown
+from emulator.hash_seed import fix_hash_seed
 
 __all__ = ["main", "run_command"]
 
@@ -192,12 +192,5 @@ def _check_user(user: str) -> None:
 
 def main() -> None:
     """The console script. Sets go by a fixed hash seed, so that one seed is one run."""
-    if os.environ.get("PYTHONHASHSEED") != "0":
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        command = [sys.executable, "-m", "amber_worker.cli", *sys.argv[1:]]
-        if os.name == "nt":
-            import subprocess
-
-            sys.exit(subprocess.run(command, env=environment, check=False).returncode)
-        os.execve(sys.executable, command, environment)
+    fix_hash_seed("amber_worker.cli")
     sys.exit(run_command(sys.argv[1:]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from emulator.durable_objects.arguments import merged_options, wrong_type
 from emulator.durable_objects.settled import Rejected, Settled
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from emulator.durable_objects.units import WriteUnits
     from emulator.limits import Limits
 
-__all__ = ["AlarmCalls"]
+__all__ = ["AlarmCalls", "AlarmStore", "UnitAlarm", "date_ms"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_HANDLER: Final = (
@@ -38,39 +38,78 @@ _TIME_MS_MAX: Final = 9_223_372_036_854
 _YEARS_S: Final = 10 * 365 * 86_400
 
 
+class AlarmStore(Protocol):
+    """Where the alarm's time is read and written."""
+
+    def visible_alarm_ms(self) -> int | None:
+        """What `getAlarm` tells."""
+
+    def store_alarm(self, time_ms: int | None, *, confirmed: bool) -> None:
+        """Set the alarm, or delete it."""
+
+
+@final
+class UnitAlarm:
+    """The alarm in the object's storage.
+
+    Args:
+        units: Where writes belong; holds the slot.
+        limits: Whether the local runtime's stall is reproduced.
+    """
+
+    __slots__ = ("_limits", "_units")
+
+    def __init__(self, units: WriteUnits, limits: Limits) -> None:
+        self._units = units
+        self._limits = limits
+
+    def visible_alarm_ms(self) -> int | None:
+        """What `getAlarm` tells."""
+        self._units.begin_read()
+        return self._units.database.alarm.visible_time_ms
+
+    def store_alarm(self, time_ms: int | None, *, confirmed: bool) -> None:
+        """Set the alarm, or delete it."""
+        alarm = self._units.database.alarm
+        if time_ms is None and alarm.now.time_ms is None:
+            self._units.begin_read()
+            return
+        if self._limits.set_alarm_now_stalls and alarm.now.time_ms == time_ms:
+            # workerd's actor-sqlite.c++ compares with the stored time, which the handler
+            # that runs has not deleted yet, and finds nothing to do (workerd issue 6866).
+            self._units.begin_read()
+            alarm.keep()
+            return
+        self._units.begin_write(confirmed=confirmed)
+        alarm.set(time_ms)
+        self._units.database.alarm_changed()
+
+
 @final
 class AlarmCalls:
     """The three methods, for the storage and for a transaction.
 
     Args:
-        units: Where writes belong; holds the slot.
+        store: Where the time is read and written.
         hooks: The instance.
-        limits: Whether the local runtime's stall is reproduced.
         now_ms: The clock.
         owner: The platform's class whose methods they are, for its words.
     """
 
-    __slots__ = ("_hooks", "_limits", "_now_ms", "_owner", "_units")
+    __slots__ = ("_hooks", "_now_ms", "_owner", "_store")
 
     def __init__(
-        self,
-        units: WriteUnits,
-        hooks: Hooks,
-        limits: Limits,
-        *,
-        now_ms: Callable[[], int],
-        owner: str,
+        self, store: AlarmStore, hooks: Hooks, *, now_ms: Callable[[], int], owner: str
     ) -> None:
-        self._units = units
+        self._store = store
         self._hooks = hooks
-        self._limits = limits
         self._now_ms = now_ms
         self._owner = owner
 
     def set(self, time: object, options: object, keywords: dict[str, Any]) -> Any:
         """See `DurableObjectStorage.setAlarm`."""
         try:
-            time_ms = self._time_ms(time)
+            time_ms = date_ms(time, "setAlarm", self._owner)
             given = merged_options(
                 options, keywords, "setAlarm", self._owner, 2, "SetAlarmOptions"
             )
@@ -87,7 +126,8 @@ class AlarmCalls:
                     "them by 1000 or give a datetime",
                     stacklevel=3,
                 )
-            self._store(max(time_ms, now_ms), given)
+            confirmed = not given.get("allowUnconfirmed")
+            self._store.store_alarm(max(time_ms, now_ms), confirmed=confirmed)
         except Exception as error:
             return Rejected[Any](error)
         return Settled(None)
@@ -96,10 +136,10 @@ class AlarmCalls:
         """See `DurableObjectStorage.getAlarm`."""
         try:
             merged_options(options, keywords, "getAlarm", self._owner, 1, "GetAlarmOptions")
-            self._units.begin_read()
+            time_ms = self._store.visible_alarm_ms()
         except Exception as error:
             return Rejected[Any](error)
-        return Settled(self._units.database.alarm.visible_time_ms)
+        return Settled(time_ms)
 
     def delete(self, options: object, keywords: dict[str, Any]) -> Any:
         """See `DurableObjectStorage.deleteAlarm`."""
@@ -107,38 +147,35 @@ class AlarmCalls:
             given = merged_options(
                 options, keywords, "deleteAlarm", self._owner, 1, "SetAlarmOptions"
             )
-            self._store(None, given)
+            self._store.store_alarm(None, confirmed=not given.get("allowUnconfirmed"))
         except Exception as error:
             return Rejected[Any](error)
         return Settled(None)
 
-    def _store(self, time_ms: int | None, options: Any) -> None:
-        alarm = self._units.database.alarm
-        if time_ms is None and alarm.now.time_ms is None:
-            self._units.begin_read()
-            return
-        if self._limits.set_alarm_now_stalls and alarm.now.time_ms == time_ms:
-            # workerd's actor-sqlite.c++ compares with the stored time, which the handler
-            # that runs has not deleted yet, and finds nothing to do (workerd issue 6866).
-            self._units.begin_read()
-            alarm.keep()
-            return
-        self._units.begin_write(confirmed=not options.get("allowUnconfirmed"))
-        alarm.set(time_ms)
 
-    def _time_ms(self, time: object) -> int:
-        if isinstance(time, datetime):
-            aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-            delta = aware - _EPOCH
-            time_ms: float = delta.days * 86_400_000 + delta.seconds * 1_000
-            time_ms += delta.microseconds // 1_000
-        elif isinstance(time, (int, float)) and not isinstance(time, bool):
-            time_ms = time
-        else:
-            raise wrong_type("setAlarm", self._owner, 1, "date")
-        if isinstance(time_ms, float) and not math.isfinite(time_ms):
-            message = "The value cannot be converted because it is not a valid Date."
-            raise JsTypeError(message)
-        if time_ms > _TIME_MS_MAX:
-            raise JsTypeError(_TOO_LATE)
-        return int(time_ms)
+def date_ms(time: object, method: str, owner: str) -> int:
+    """What workerd's binding layer makes of a date: epoch milliseconds.
+
+    Args:
+        time: Milliseconds, or a datetime (naive is UTC).
+        method: Whose first parameter it is.
+        owner: Whose method.
+
+    Raises:
+        JsTypeError: If it is no date, or too far away.
+    """
+    if isinstance(time, datetime):
+        aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+        delta = aware - _EPOCH
+        time_ms: float = delta.days * 86_400_000 + delta.seconds * 1_000
+        time_ms += delta.microseconds // 1_000
+    elif isinstance(time, (int, float)) and not isinstance(time, bool):
+        time_ms = time
+    else:
+        raise wrong_type(method, owner, 1, "date")
+    if isinstance(time_ms, float) and not math.isfinite(time_ms):
+        message = "The value cannot be converted because it is not a valid Date."
+        raise JsTypeError(message)
+    if time_ms > _TIME_MS_MAX:
+        raise JsTypeError(_TOO_LATE)
+    return int(time_ms)

@@ -6,8 +6,9 @@ handler has succeeded and its writes are durable, so a power cut in between runs
 A failing handler is retried after 2, 4, 8, 16, 32 and 64 s, each with up to a quarter more
 (workerd's alarm-scheduler.h: RETRY_START_SECONDS, RETRY_MAX_TRIES, RETRY_JITTER_FACTOR),
 then the alarm is dropped. A new time that the handler or somebody else sets meanwhile wins
-over the retry. Leaves to others: the stored time (the alarm slot), and what the handler
-does (the instance).
+over the retry; the local runtime waits for the retry first if that is later, and hands it
+the old time (measured on workerd). Leaves to others: the stored time (the alarm slot), and
+what the handler does (the instance).
 """
 
 from __future__ import annotations
@@ -119,12 +120,16 @@ class AlarmScheduler:
     Args:
         simulation: Time, jitter, rules and trace.
         target: The object.
+        is_local: A time before the coming retry waits for the retry.
     """
 
-    def __init__(self, simulation: Simulation, target: AlarmTarget) -> None:
+    def __init__(
+        self, simulation: Simulation, target: AlarmTarget, *, is_local: bool = False
+    ) -> None:
         self._simulation = simulation
         self._loop = simulation.loop
         self._target = target
+        self._is_local = is_local
         self._timer: TimerHandle | None = None
         self.state = AlarmState.NONE
         #: For when the present alarm was set, epoch milliseconds.
@@ -150,6 +155,14 @@ class AlarmScheduler:
         if self.state is AlarmState.RUNNING:
             self._queued_ms = time_ms
             return
+        if (
+            self._is_local
+            and self.state is AlarmState.BACKOFF
+            and time_ms is not None
+            and self._timer is not None
+            and time_ms < self._timer.due_ms
+        ):
+            return
         self._disarm()
         if time_ms is not None:
             self._arm(time_ms)
@@ -173,7 +186,11 @@ class AlarmScheduler:
     def _arm(self, time_ms: int) -> None:
         self.state = AlarmState.WAITING
         self.scheduled_time_ms = time_ms
-        self._timer = self._loop.deliver(time_ms, self._fire)
+        if time_ms > self._loop.clock.now_ms or not self._simulation.schedule.is_calm:
+            self._timer = self._loop.deliver(time_ms, self._fire)
+        else:
+            # Measured: whoever set it in the past has his answer before it runs.
+            self._timer = self._loop.deliver_late(time_ms, self._fire)
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -241,6 +258,7 @@ class AlarmScheduler:
         )
         if self._queued_ms is not None or stored_ms != self.scheduled_time_ms:
             # A time set in the failing handler replaces the retry, a deletion ends it.
+            target.end_alarm(succeeded=False)
             self._queued_ms = stored_ms if self._queued_ms is None else self._queued_ms
             self._next()
         elif not outcome.may_retry or (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.errors import JsTypeError
@@ -58,7 +59,25 @@ def js_string(value: object) -> str:
         return "[object Set]"
     if isinstance(value, dict):
         return "[object Object]"
+    if isinstance(value, datetime):
+        return _date_text(value)
+    if callable(value) and hasattr(value, "__name__"):
+        # JavaScript quotes the source; this is how it quotes a function that has none.
+        return f"function {value.__name__}() {{ [native code] }}"
     return str(value)
+
+
+def _date_text(value: datetime) -> str:
+    """A Date as JavaScript shows it in UTC, the only time zone of Workers."""
+    utc = value.replace(tzinfo=None) - (value.utcoffset() or timedelta())
+    # Names of days and months in English, whatever the locale.
+    day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[utc.weekday()]
+    month = "JanFebMarAprMayJunJulAugSepOctNovDec"[utc.month * 3 - 3 : utc.month * 3]
+    clock = f"{utc.hour:02}:{utc.minute:02}:{utc.second:02}"
+    return (
+        f"{day} {month} {utc.day:02} {utc.year:04} {clock} GMT+0000 "
+        "(Coordinated Universal Time)"
+    )
 
 
 def _number_text(value: float) -> str:

@@ -17,19 +17,25 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
+from emulator.durable_objects.connections import Connections
+from emulator.durable_objects.rpc_rules import RpcRules
 from emulator.errors import DeadInstance, JsException, WorldError
+from emulator.limits import documented
 from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.handles import SimulationFuture
 from emulator.simulation.rules import PASS, Operation, Verdict
+from emulator.usage import Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Coroutine, Hashable
     from types import CodeType
 
     from emulator.durable_objects.gates import InputGate, OutputGate, Section
+    from emulator.durable_objects.websocket import WebSocket
     from emulator.simulation.runner import Simulation
+    from emulator.usage import Usage
 
-__all__ = ["CURRENT", "SECTION", "IoContext", "PowerSupply", "current_context"]
+__all__ = ["CURRENT", "SECTION", "Held", "IoContext", "PowerSupply", "current_context"]
 
 _PACKAGE: Final = f"{Path(__file__).parents[1]}{os.sep}"
 #: Milliseconds from a call to its effect, and from there to its arrival.
@@ -59,6 +65,26 @@ class PowerSupply(Protocol):
 
     def power_cut(self, cause: str) -> None:
         """Lose everything that is not durable, at once."""
+
+    def receive(
+        self, handler: Callable[[], Coroutine[Any, Any, Any]], section: Section | None
+    ) -> SimulationFuture:
+        """Run a call of something that lives here, as an event; its errors are `remote`.
+
+        Args:
+            handler: Runs it.
+            section: The critical section in which the thing was handed out.
+        """
+
+
+class Held(Protocol):
+    """What code here holds of somebody else: it is let go when the context ends."""
+
+    def let_go(self) -> None:
+        """Tell the other side that nobody here needs it any more."""
+
+
+_RPC_RULES: Final = RpcRules()
 
 
 @final
@@ -102,19 +128,47 @@ class IoContext:
         self.subrequest_count_most = 0
         #: Acts of a dead instance that were refused.
         self.refused_count = 0
+        #: Those of them to elsewhere, if they have a budget of their own.
+        self.external_count = 0
+        self.connections = Connections()
+        self._subrequests_mark = Mark()
+        self._external_mark = Mark()
+        self._external_max: int | None = None
         #: What the world gives its code: where prints go, the way out, and itself.
         self.logs: Any = None
         self.outbound: Any = None
         self.world: Any = None
+        #: What its world has settled about RPC.
+        self.rpc_rules = _RPC_RULES
+        #: Stubs that code here holds, in the order in which it got them.
+        self.held: dict[Held, None] = {}
+        #: Things of its own that others hold stubs of.
+        self.hosted_count = 0
+        #: Told when the last of them is held no more.
+        self.when_unhosted: Callable[[], None] | None = None
+        #: The event that it was made for is over, and nothing of it can be called any more.
+        self.is_over = False
         #: Calls on their way.
         self.in_flight_count = 0
+        #: WebSockets that code here listens to, in the order of their `accept()`.
+        self.sockets: dict[WebSocket, None] = {}
         #: When an event last entered or ended, epoch milliseconds.
         self.last_active_ms = simulation.clock.now_ms
         self._effects: dict[asyncio.Future[Any], None] = {}
 
+    def count_in(self, usage: Usage) -> None:
+        """Count for the world whose code runs here, and by its limits."""
+        limits = usage.limits
+        self._external_max = limits.external_subrequests_max
+        self._subrequests_mark = usage.mark("subrequests_max")
+        self._external_mark = usage.mark("external_subrequests_max")
+        self.connections = Connections(
+            limits.connections_max, usage.mark("connections_max"), self.name
+        )
+
     def top_up(self) -> None:
         """A new event came in: its budget of calls starts afresh."""
-        self.subrequest_count = 0
+        self.subrequest_count = self.external_count = 0
         self.touch()
 
     def touch(self) -> None:
@@ -154,9 +208,26 @@ class IoContext:
     def die(self) -> None:
         """Power is gone. Effects that still read from this context break off."""
         self.is_dead = True
+        self.end()
+        sockets, self.sockets = self.sockets, {}
+        for socket in sockets:
+            socket.lose()
         for task in list(self._effects):
             task.cancel()
         self._effects.clear()
+
+    def end(self) -> None:
+        """Its event is over: let go of every stub that code here holds."""
+        self.is_over = True
+        held, self.held = self.held, {}
+        for stub in held:
+            stub.let_go()
+
+    def unhosted(self) -> None:
+        """Something of its own is held by nobody any more."""
+        self.touch()
+        if self.hosted_count == 0 and self.when_unhosted is not None:
+            self.when_unhosted()
 
     def forget_world(self) -> None:
         """The world is disposed: do not keep it in memory."""
@@ -170,6 +241,9 @@ class IoContext:
         lane: Hashable = None,
         travel_ms: int = TRAVEL_MS,
         is_subrequest: bool = True,
+        is_external: bool = False,
+        takes_connection: bool = False,
+        answer: SimulationFuture | None = None,
     ) -> SimulationFuture:
         """Carry one operation out, and its answer back in.
 
@@ -180,6 +254,10 @@ class IoContext:
             lane: Calls of one lane arrive in the order in which they were made.
             travel_ms: Milliseconds until the effect.
             is_subrequest: Whether it counts against the event's budget of calls.
+            is_external: Whether it leaves Cloudflare.
+            takes_connection: Whether it waits for its turn if too many calls wait for
+                their answers already.
+            answer: The future to answer by; None makes one.
 
         Returns:
             A future with the answer, or with the error of the effect or of a fault.
@@ -192,19 +270,14 @@ class IoContext:
             # `_replace` would take 2 us instead of 0.2.
             operation = Operation(operation.binding, operation.name, operation.key, self.name)
         if is_subrequest:
-            self.subrequest_count = count = self.subrequest_count + 1
-            if count > self.subrequest_count_most:
-                self.subrequest_count_most = count
-            if self.subrequests_max is not None and count > self.subrequests_max:
-                # The text that public reports show; workerd's open source has no limiter.
-                return self.rejected(
-                    JsException("Too many subrequests by single Worker invocation.")
-                )
-        future = SimulationFuture(loop=self.loop)
+            refused = self._count(is_external=is_external)
+            if refused is not None:
+                return self.rejected(refused, answer)
+        future = SimulationFuture(loop=self.loop) if answer is None else answer
         future.waits_for = operation  # type: ignore[assignment]  # Put into words on demand.
         if self.is_outside:
             future.place = _place_in_test()
-        journey = _Journey(self, operation, effect, future, lane, travel_ms)
+        journey = _Journey(self, operation, effect, future, lane, travel_ms, takes_connection)
         self.in_flight_count += 1
         gate = self.output_gate
         if gate is not None and gate.is_shut:
@@ -213,9 +286,42 @@ class IoContext:
             journey.depart()
         return future
 
-    def rejected(self, error: BaseException) -> SimulationFuture:
+    def count_hop(self, *, is_external: bool = False) -> None:
+        """Count one more request of a call that was redirected.
+
+        Raises:
+            JsException: If there have been too many.
+        """
+        refused = self._count(is_external=is_external)
+        if refused is not None:
+            raise refused
+
+    def _count(self, *, is_external: bool) -> JsException | None:
+        """Count one call; tells why it must not leave, if it must not."""
+        if is_external and self._external_max is not None:
+            return self._count_external()
+        self.subrequest_count = count = self.subrequest_count + 1
+        if count > self.subrequest_count_most:
+            self.subrequest_count_most = count
+            if count > self._subrequests_mark.most:
+                self._subrequests_mark.saw(count, self.name)
+        if self.subrequests_max is not None and count > self.subrequests_max:
+            return _too_many("subrequests_max", self.subrequests_max)
+        return None
+
+    def _count_external(self) -> JsException | None:
+        """Count one call to elsewhere; tells why it must not leave, if it must not."""
+        most = self._external_max
+        assert most is not None
+        self.external_count = count = self.external_count + 1
+        self._external_mark.saw(count, self.name)
+        return None if count <= most else _too_many("external_subrequests_max", most)
+
+    def rejected(
+        self, error: BaseException, answer: SimulationFuture | None = None
+    ) -> SimulationFuture:
         """The answer to a call that is refused before it leaves."""
-        future = SimulationFuture(loop=self.loop)
+        future = SimulationFuture(loop=self.loop) if answer is None else answer
         future.set_exception(error)
         if self.is_outside:
             future.place = _place_in_test()
@@ -248,8 +354,8 @@ class _Journey:
     """One operation on its way out and back."""
 
     __slots__ = (
-        "context", "effect", "error", "future", "lane", "operation", "section", "travel_ms",
-        "value", "verdict",
+        "context", "effect", "error", "future", "lane", "operation", "section",
+        "takes_connection", "travel_ms", "value", "verdict",
     )  # fmt: skip
 
     def __init__(
@@ -260,6 +366,7 @@ class _Journey:
         future: SimulationFuture,
         lane: Hashable,
         travel_ms: int,
+        takes_connection: bool,  # noqa: FBT001  It is made in one place.
     ) -> None:
         self.context = context
         self.operation = operation
@@ -267,12 +374,19 @@ class _Journey:
         self.future = future
         self.lane = lane
         self.travel_ms = travel_ms
+        self.takes_connection = takes_connection
         self.section = SECTION.get()
         self.verdict: Verdict = PASS
         self.value: Any = None
         self.error: BaseException | None = None
 
     def depart(self) -> None:
+        if self.takes_connection:
+            self.context.connections.open(self.travel)
+        else:
+            self.travel()
+
+    def travel(self) -> None:
         context = self.context
         if context.is_dead:
             return
@@ -381,6 +495,8 @@ class _Journey:
     def _arrive(self) -> None:
         context = self.context
         context.in_flight_count -= 1
+        if self.takes_connection:
+            context.connections.close()
         if context.is_dead:
             return
         context.touch()
@@ -399,6 +515,12 @@ class _Journey:
             future.set_exception(self.error)
             if self.context.is_outside:
                 self.context.simulation.calls.failed(future)
+
+
+def _too_many(limit: str, most: int) -> JsException:
+    # The text that public reports show; workerd's open source has no limiter.
+    error = JsException("Too many subrequests by single Worker invocation.")
+    return documented(error, limit, most)
 
 
 def _place_in_test() -> tuple[CodeType, int]:

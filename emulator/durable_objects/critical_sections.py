@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from emulator.durable_objects.context import IoContext
     from emulator.durable_objects.deadlines import Deadlines
+    from emulator.usage import Mark
 
 __all__ = ["CriticalSections"]
 
@@ -43,10 +44,22 @@ class CriticalSections:
         gate: What they shut.
         deadlines: What ends them.
         limit_ms: How long one may take.
+        mark: Of how long they took, milliseconds.
         fail: Resets the object with what a section raised.
+        succeed: Called when one has done its work: what it wrote is a unit of its own, since
+            what waits for it goes on in another turn (measured on workerd).
     """
 
-    __slots__ = ("_base", "_context", "_deadlines", "_fail", "_gate", "_limit_ms")
+    __slots__ = (
+        "_base",
+        "_context",
+        "_deadlines",
+        "_fail",
+        "_gate",
+        "_limit_ms",
+        "_mark",
+        "_succeed",
+    )
 
     def __init__(
         self,
@@ -56,14 +69,18 @@ class CriticalSections:
         deadlines: Deadlines,
         *,
         limit_ms: int,
+        mark: Mark,
         fail: Callable[[BaseException], None],
+        succeed: Callable[[], None],
     ) -> None:
         self._context = context
         self._base = base
         self._gate = gate
         self._deadlines = deadlines
         self._limit_ms = limit_ms
+        self._mark = mark
         self._fail = fail
+        self._succeed = succeed
 
     def run(self, function: Callable[[], Any], *, breaks: bool) -> SimulationFuture:
         """Run `function` with the input gate shut for everything else.
@@ -93,14 +110,20 @@ class CriticalSections:
             error = JsException(_TOO_LONG, overloaded=True)
             task = loop.create_task(run(), name=name, context=context)
             deadline = self._deadlines.set(self._limit_ms, error, lambda: self._tell(task))
-            task.add_done_callback(lambda task: end(task, deadline), context=self._base)
+            begun_ms = loop.clock.now_ms
+            task.add_done_callback(
+                lambda task: end(task, deadline, begun_ms), context=self._base
+            )
 
-        def end(task: asyncio.Task[Any], deadline: Handle) -> None:
+        def end(task: asyncio.Task[Any], deadline: Handle, begun_ms: int) -> None:
             self._deadlines.lift(deadline)
+            self._mark.saw(loop.clock.now_ms - begun_ms, self._context.name)
             error = outcome_of(task)
             if error is not None and breaks:
                 self._fail(error)
                 return
+            if error is None:
+                self._succeed()
             self._gate.end(section)
             if answer.done():
                 return
@@ -115,6 +138,7 @@ class CriticalSections:
 
     def _tell(self, task: asyncio.Task[Any]) -> None:
         """Say in the logs what the platform's words do not: who waited for what."""
+        self._mark.saw(self._limit_ms, self._context.name)
         if self._context.logs is None:
             return
         waiting = self._gate.statistics().waiter_count

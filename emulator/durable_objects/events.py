@@ -21,13 +21,20 @@ __all__ = ["Event", "outcome_of"]
 class Event:
     """One thing delivered into the instance, and whom to answer."""
 
-    __slots__ = ("answer", "handler", "is_fetch", "task")
+    __slots__ = ("answer", "handler", "is_callback", "is_fetch", "task")
 
     def __init__(
-        self, handler: Callable[[Any], Any], answer: SimulationFuture, *, is_fetch: bool
+        self,
+        handler: Callable[[Any], Any],
+        answer: SimulationFuture,
+        *,
+        is_fetch: bool,
+        is_callback: bool = False,
     ) -> None:
         self.handler = handler
         self.answer = answer
+        #: It calls something that the object handed out, so a reset is `remote` as well.
+        self.is_callback = is_callback
         #: What it raises waits for the output gate, and a reset is `remote` to its caller.
         self.is_fetch = is_fetch
         self.task: asyncio.Task[Any] | None = None
@@ -38,7 +45,7 @@ class Event:
             self.answer.set_exception(error)
 
 
-def outcome_of(task: asyncio.Task[Any]) -> BaseException | None:
+def outcome_of(task: asyncio.Future[Any]) -> BaseException | None:
     """What a finished task raised, if anything."""
     if task.cancelled():
         return asyncio.CancelledError()

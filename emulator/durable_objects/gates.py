@@ -36,11 +36,13 @@ class Section:
         start: Begins the section's work. Called when its turn has come.
     """
 
-    __slots__ = ("parent", "start")
+    __slots__ = ("is_over", "parent", "start")
 
     def __init__(self, parent: Section | None, start: Callable[[], None]) -> None:
         self.parent = parent
         self.start = start
+        #: What was started in it and comes later belongs to the section around it.
+        self.is_over = False
 
 
 @final
@@ -76,6 +78,8 @@ class InputGate:
                 None for anything from outside.
             callback: Runs now, or later as an event of its own.
         """
+        if section is not None and section.is_over:
+            section = _living(section)
         if (
             section is self._active
             and not self._is_held
@@ -101,13 +105,24 @@ class InputGate:
         It starts ahead of every waiting event, but never while another section is active
         that is not its parent.
         """
+        section.parent = _living(section.parent)
         self._pending.setdefault(section.parent, deque()).append(section)
         self._loop.at_turn_end(self._start_pending)
 
     def end(self, section: Section) -> None:
         """The section is over. What its parent does in this turn comes before all others."""
         assert self._active is section, "sections end innermost first"
-        self._active = section.parent
+        self._active = parent = section.parent
+        section.is_over = True
+        # What it has left behind goes on in the section around it.
+        waiting = self._waiting.pop(section, None)
+        if waiting is not None:
+            self._waiting.setdefault(parent, deque()).extendleft(reversed(waiting))
+        pending = self._pending.pop(section, None)
+        if pending is not None:
+            for left in pending:
+                left.parent = parent
+            self._pending.setdefault(parent, deque()).extendleft(reversed(pending))
         self._loop.at_turn_end(self._start_pending)
 
     def _start_pending(self) -> None:
@@ -147,6 +162,13 @@ class InputGate:
             sum(len(queue) for queue in self._pending.values()),
             self._active is not None,
         )
+
+
+def _living(section: Section | None) -> Section | None:
+    """The innermost section that is not over."""
+    while section is not None and section.is_over:
+        section = section.parent
+    return section
 
 
 @final

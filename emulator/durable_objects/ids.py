@@ -18,7 +18,10 @@ from emulator.values.text import well_formed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NAME_BYTES_MAX", "DurableObjectId", "IdFactory"]
+__all__ = ["JURISDICTIONS", "NAME_BYTES_MAX", "DurableObjectId", "IdFactory"]
+
+#: Cloudflare docs, Durable Objects, Data location.
+JURISDICTIONS: Final = ("eu", "fedramp", "fedramp-high", "us")
 
 # A longer name is not told to the object itself (Cloudflare docs, Durable Object ID, `name`).
 NAME_BYTES_MAX: Final = 1_024
@@ -35,23 +38,28 @@ class DurableObjectId:
 
     Attributes:
         name: The name given to `idFromName`, else None.
-        jurisdiction: Always None: workerd has no jurisdictions.
+        jurisdiction: Where the object must stay, such as "eu"; None is anywhere.
     """
 
     __slots__ = ("_bytes", "_hex", "jurisdiction", "name", "unique_key")
 
     def __init__(
-        self, raw: bytes, *, name: str | None = None, unique_key: str | None = None
+        self,
+        raw: bytes,
+        *,
+        name: str | None = None,
+        unique_key: str | None = None,
+        jurisdiction: str | None = None,
     ) -> None:
         assert len(raw) == 2 * _HALF_BYTES
         self._bytes = raw
         self._hex = raw.hex()
         self.name = name
-        self.jurisdiction: str | None = None
+        self.jurisdiction = jurisdiction
         #: Of the namespace that made it, where that is known. Not for worker code.
         self.unique_key = unique_key
 
-    def equals(self, other: DurableObjectId) -> bool:
+    def equals(self, other: object = None) -> bool:
         """Whether both name the same object; names are not compared.
 
         Raises:
@@ -71,13 +79,22 @@ class DurableObjectId:
 
     def toJSON(self) -> dict[str, str]:
         """What JSON shows of an ID: its own properties that are set, and no digits."""
-        return {} if self.name is None else {"name": self.name}
+        own = {"jurisdiction": self.jurisdiction, "name": self.name}
+        return {name: value for name, value in own.items() if value is not None}
+
+    def unnamed(self) -> DurableObjectId:
+        """The same without its name."""
+        if self.name is None:
+            return self
+        return DurableObjectId(
+            self._bytes, unique_key=self.unique_key, jurisdiction=self.jurisdiction
+        )
 
     def seen_inside(self) -> DurableObjectId:
         """The ID as `ctx.id` shows it to the object: without a name over 1,024 bytes."""
         if self.name is None or len(well_formed(self.name).encode()) <= NAME_BYTES_MAX:
             return self
-        return DurableObjectId(self._bytes)
+        return self.unnamed()
 
     def __bytes__(self) -> bytes:
         return self._bytes
@@ -105,12 +122,30 @@ class IdFactory:
     Args:
         unique_key: The namespace's key; Miniflare's is worker name, "-", class name.
         randomness_bytes: Gives that many random bytes, for `newUniqueId`.
+        jurisdictions: Those that exist; none locally.
+        jurisdiction: That of the ids made here; None is anywhere.
     """
 
-    def __init__(self, unique_key: str, randomness_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        unique_key: str,
+        randomness_bytes: Callable[[int], bytes],
+        jurisdictions: tuple[str, ...] = (),
+        jurisdiction: str | None = None,
+    ) -> None:
         self.unique_key = unique_key
-        self._key = hashlib.sha256(well_formed(unique_key).encode()).digest()
+        self.jurisdictions = jurisdictions
+        self.jurisdiction = jurisdiction
         self._randomness_bytes = randomness_bytes
+        self._keys = {
+            place: _key(unique_key, place) for place in (jurisdiction, None, *jurisdictions)
+        }
+
+    def within(self, jurisdiction: str) -> IdFactory:
+        """The factory of the ids of a jurisdiction: no id is in two of them."""
+        return IdFactory(
+            self.unique_key, self._randomness_bytes, self.jurisdictions, jurisdiction
+        )
 
     def __repr__(self) -> str:
         return f"<IdFactory {self.unique_key!r}>"
@@ -124,12 +159,12 @@ class IdFactory:
         if name is _MISSING:
             raise _no_string("idFromName")
         text = js_string(name)
-        # As workerd hashes it: each byte of a lone surrogate is a U+FFFD.
-        raw = self._derive(self._digest(well_formed(text).encode()))
-        return DurableObjectId(raw, name=text, unique_key=self.unique_key)
+        key = self._keys[self.jurisdiction]
+        raw = _derive(key, _digest(key, _bytes_of(text)))
+        return self._made(raw, self.jurisdiction, text)
 
     def id_from_string(self, text: Any = _MISSING) -> DurableObjectId:
-        """The ID that `str(id)` gave; it has no name.
+        """The ID that `str(id)` gave; it has no name, and the jurisdiction it had.
 
         Raises:
             JsTypeError: It is not 64 hex digits, or of another namespace.
@@ -140,20 +175,45 @@ class IdFactory:
         if len(digits) != 4 * _HALF_BYTES or not _HEX_DIGITS.issuperset(digits):
             raise js_error("TypeError", "Invalid Durable Object ID: must be 64 hex digits")
         raw = bytes.fromhex(digits)
-        if self._derive(raw[:_HALF_BYTES]) != raw:
-            raise js_error("TypeError", "Durable Object ID is not valid for this namespace.")
-        return DurableObjectId(raw)
+        for jurisdiction, key in self._keys.items():
+            if _derive(key, raw[:_HALF_BYTES]) == raw:
+                return self._made(raw, jurisdiction)
+        raise js_error("TypeError", "Durable Object ID is not valid for this namespace.")
 
     def new_unique_id(self) -> DurableObjectId:
-        """A new ID of random bytes. Whether a jurisdiction is legal, the namespace says."""
-        raw = self._derive(self._randomness_bytes(_HALF_BYTES))
-        return DurableObjectId(raw, unique_key=self.unique_key)
+        """A new ID of random bytes, of this factory's jurisdiction."""
+        key = self._keys[self.jurisdiction]
+        return self._made(_derive(key, self._randomness_bytes(_HALF_BYTES)), self.jurisdiction)
 
-    def _digest(self, data: bytes) -> bytes:
-        return hmac.digest(self._key, data, "sha256")[:_HALF_BYTES]
+    def _made(
+        self, raw: bytes, jurisdiction: str | None, name: str | None = None
+    ) -> DurableObjectId:
+        return DurableObjectId(
+            raw, name=name, unique_key=self.unique_key, jurisdiction=jurisdiction
+        )
 
-    def _derive(self, base: bytes) -> bytes:
-        return base + self._digest(base)
+
+def _key(unique_key: str, jurisdiction: str | None) -> bytes:
+    # How the platform tells the jurisdictions apart is its secret; this is ours.
+    text = unique_key if jurisdiction is None else f"{unique_key}\0{jurisdiction}"
+    return hashlib.sha256(well_formed(text).encode()).digest()
+
+
+def _bytes_of(text: str) -> bytes:
+    """UTF-8; of half a surrogate pair the three bytes that V8 writes (measured)."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        whole = text.encode("utf-16-le", "surrogatepass")
+        return whole.decode("utf-16-le", "surrogatepass").encode("utf-8", "surrogatepass")
+
+
+def _digest(key: bytes, data: bytes) -> bytes:
+    return hmac.digest(key, data, "sha256")[:_HALF_BYTES]
+
+
+def _derive(key: bytes, base: bytes) -> bytes:
+    return base + _digest(key, base)
 
 
 def _no_string(method: str) -> Exception:

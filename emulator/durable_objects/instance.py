@@ -16,28 +16,32 @@ import asyncio
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, final
 
+from emulator.durable_objects.background import Background
 from emulator.durable_objects.broken import Broken
-from emulator.durable_objects.context import CURRENT, IoContext
+from emulator.durable_objects.context import CURRENT, SECTION, IoContext
 from emulator.durable_objects.critical_sections import CriticalSections
 from emulator.durable_objects.deadlines import Deadlines
 from emulator.durable_objects.events import Event, outcome_of
+from emulator.durable_objects.foreign_use import foreign_use
 from emulator.durable_objects.gates import InputGate, OutputGate
-from emulator.durable_objects.handlers import answer_alarm, answer_fetch, answer_rpc
+from emulator.durable_objects.handlers import answer_alarm, answer_fetch
 from emulator.durable_objects.relaxed_call import note_arguments
 from emulator.durable_objects.rpc import carry_error
 from emulator.durable_objects.state import DurableObjectState
-from emulator.durable_objects.timer_line import TimerLine
+from emulator.durable_objects.timer_line import TimerLine, too_many_timers
 from emulator.errors import DeadInstance, DurableObjectAbort, JsException
 from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.handles import OWNER, Handle, SimulationFuture, SimulationTask
 from emulator.simulation.rules import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from emulator.durable_objects.alarms import AlarmInvocationInfo
+    from emulator.durable_objects.gates import Section
     from emulator.durable_objects.ids import DurableObjectId
     from emulator.durable_objects.record import ObjectRecord
+    from emulator.durable_objects.rpc_call import RpcCall
     from emulator.web.request import Request
 
 __all__ = ["Instance"]
@@ -85,8 +89,11 @@ class Instance:
         self._base.run(CURRENT.set, self.context)
         self._base.run(OWNER.set, self)
         self._events: dict[Event, None] = {}
-        self._background: dict[asyncio.Task[Any], None] = {}
+        self.background = Background(self.context, self.context.touch)
+        #: When its last event ended, epoch milliseconds.
+        self.idle_since_ms = simulation.clock.now_ms
         self._timers = TimerLine(self.context, self.input_gate)
+        self._loop.watch_timers(record.kind.limits.timers_max)
         self._deadlines = Deadlines(self._loop, self.reset)
         self._sections = CriticalSections(
             self.context,
@@ -94,7 +101,9 @@ class Instance:
             self.input_gate,
             self._deadlines,
             limit_ms=record.kind.limits.block_concurrency_ms_max,
+            mark=record.kind.usage.mark("block_concurrency_ms_max"),
             fail=self._fail,
+            succeed=lambda: self.state.storage.end_unit(),
         )
         self._object: Any = None
 
@@ -133,16 +142,15 @@ class Instance:
 
     # -- events ----------------------------------------------------------------------------
 
-    def rpc(
-        self, path: tuple[str, ...], args: list[Any], kwargs: dict[str, Any], *, is_call: bool
-    ) -> SimulationFuture:
+    def rpc(self, call: RpcCall) -> SimulationFuture:
         """Call a method, or read a property, and answer with a copy of its result."""
-        bytes_max = self.record.kind.limits.rpc_bytes_max
-        return self._event(
-            lambda target: answer_rpc(
-                target, path, args, kwargs, is_call=is_call, bytes_max=bytes_max
-            )
-        )
+        return self._event(lambda target: call.run(target, self.context, is_entrypoint=True))
+
+    def receive(
+        self, handler: Callable[[], Coroutine[Any, Any, Any]], section: Section | None
+    ) -> SimulationFuture:
+        """Run a call of something that the object handed out."""
+        return self._event(lambda _: handler(), section=section, is_callback=True)
 
     def fetch(self, request: Request) -> SimulationFuture:
         """Hand a request to the `fetch` handler and answer with its Response."""
@@ -156,20 +164,52 @@ class Instance:
             stored, or what the handler raised.
         """
 
+        usage, clock = self.record.kind.usage, self._simulation.clock
+        begun_ms = 0
+
+        def saw_time() -> None:
+            usage.mark("alarm_wall_ms_max").saw(clock.now_ms - begun_ms, self.context.name)
+
         async def handler(target: Any) -> bool:
+            nonlocal begun_ms
             if not self.state.storage.begin_alarm(info.scheduledTime):
                 return False
-            limit_ms = self.record.kind.limits.alarm_wall_ms_max
+            begun_ms, limit_ms = clock.now_ms, usage.limits.alarm_wall_ms_max
             error = JsException(_ALARM_TOO_LONG)
-            deadline = self._deadlines.set(limit_ms, error)
+            deadline = self._deadlines.set(limit_ms, error, saw_time)
             try:
                 if not await answer_alarm(target, info) and self.context.logs is not None:
                     self.context.logs.write("WARNING", _NO_HANDLER, self.context.name)
             finally:
                 self._deadlines.lift(deadline)
+                saw_time()
             return True
 
         return self._event(handler, is_fetch=True)
+
+    def websocket_event(
+        self, handler: Callable[[Any], Any], timeout_ms: int | None
+    ) -> SimulationFuture:
+        """Run the handler of what came on a WebSocket that hibernates.
+
+        Args:
+            handler: Called with the object.
+            timeout_ms: What takes longer is cancelled; None is no limit.
+        """
+        if timeout_ms is None:
+            return self._event(handler)
+
+        async def within(target: Any) -> Any:
+            task = asyncio.current_task(self._loop)
+            assert task is not None
+            now_ms = self._loop.clock.now_ms
+            limit = self._loop.deliver(now_ms + timeout_ms, task.cancel, is_background=True)
+            try:
+                return await handler(target)
+            finally:
+                limit.cancel()
+
+        return self._event(within)
 
     def run_inside(
         self, function: Callable[[Any, DurableObjectState], Any]
@@ -183,26 +223,34 @@ class Instance:
         return self._event(handler)
 
     def _event(
-        self, handler: Callable[[Any], Any], *, is_fetch: bool = False
+        self,
+        handler: Callable[[Any], Any],
+        *,
+        is_fetch: bool = False,
+        is_callback: bool = False,
+        section: Section | None = None,
     ) -> SimulationFuture:
         answer = SimulationFuture(loop=self._loop)
         answer.waits_for = f"an answer of {self.context.name}"
-        event = Event(handler, answer, is_fetch=is_fetch)
+        event = Event(handler, answer, is_fetch=is_fetch, is_callback=is_callback)
         if self.context.is_dead:
             # The constructor has aborted.
             assert self.broken is not None
             answer.set_exception(self.broken.as_seen(is_fetch=is_fetch))
         else:
             self._events[event] = None
-            self.input_gate.enter(None, lambda: self._begin(event))
+            self.input_gate.enter(section, lambda: self._begin(event, section))
         return answer
 
-    def _begin(self, event: Event) -> None:
+    def _begin(self, event: Event, section: Section | None) -> None:
         if self.context.is_dead:
             return
         self.context.top_up()
+        base = self._base.copy()
+        if section is not None:
+            base.run(SECTION.set, section)
         event.task = task = self._loop.create_task(
-            event.handler(self._object), name=self.context.name, context=self._base.copy()
+            event.handler(self._object), name=self.context.name, context=base
         )
         task.add_done_callback(lambda _: self._ended(event), context=self._base)
 
@@ -221,6 +269,7 @@ class Instance:
     def _answer(self, event: Event, value: Any, error: BaseException | None) -> None:
         self._events.pop(event, None)
         self.context.touch()
+        self.idle_since_ms = self.context.last_active_ms
         self.record.rest()
         if event.answer.done():
             return
@@ -238,27 +287,16 @@ class Instance:
         """Run `function` with the input gate shut for everything else."""
         return self._sections.run(function, breaks=breaks)
 
-    def wait_until(self, awaitable: Awaitable[Any]) -> None:
-        """Let work go on after the answer; what it raises concerns nobody."""
-        self.context.check_alive()
+    @property
+    def timers_max(self) -> int:
+        """How many timers the object may have running."""
+        return self.record.kind.limits.timers_max
 
-        async def run() -> None:
-            await awaitable
-
-        task = self._loop.create_task(run(), name=f"{self.context.name} waitUntil")
-        self._background[task] = None
-        task.add_done_callback(self._background_ended, context=self._base)
-
-    def _background_ended(self, task: asyncio.Task[Any]) -> None:
-        self._background.pop(task, None)
-        self.context.touch()
-        error = outcome_of(task)
-        if error is not None:
-            self._simulation.trace.record(
-                "waitUntil.rejected",
-                self.context.name,
-                error=f"{type(error).__name__}: {error}",
-            )
+    def refuse_timer(self, active_count: int) -> JsException:
+        """What the one who sets another timer is told."""
+        usage = self.record.kind.usage
+        usage.mark("timers_max").saw(active_count, self.context.name)
+        return too_many_timers(self.timers_max, active_count, self._timers.finished_count)
 
     def admit(self, handle: Handle) -> None:
         """A timer of this object is due: it enters by the input gate, in due order."""
@@ -271,8 +309,11 @@ class Instance:
         self._loop.at_turn_end(lambda: None if self.context.is_dead else callback())
 
     def check_alive(self) -> None:
-        """Refuse an act of a dead instance."""
+        """Refuse an act of a dead instance, or one that another's code does."""
         self.context.check_alive()
+        error = foreign_use(self.context, "ActorCacheInterface")
+        if error is not None:
+            raise error
 
     def schedule_flush(self, commit: Callable[[], None]) -> None:
         """Make the closed units durable, as an event of its own."""
@@ -281,7 +322,10 @@ class Instance:
         verdict = rules.decide(operation) if rules else None
         delay_ms = verdict.latency_ms if verdict is not None else 0
         crash = verdict.crash if verdict is not None else None
-        limit_ms = self.record.kind.limits.output_gate_ms_max
+        usage = self.record.kind.usage
+        limit_ms = usage.limits.output_gate_ms_max
+        if delay_ms:
+            usage.mark("output_gate_ms_max").saw(delay_ms, self.context.name)
 
         def flush() -> None:
             if self.context.is_dead:
@@ -371,7 +415,7 @@ class Instance:
         events, self._events = self._events, {}
         for event in events:
             if broken is not None and not event.answer.done():
-                error = broken.as_seen(is_fetch=event.is_fetch)
+                error = broken.as_seen(is_fetch=event.is_fetch or event.is_callback)
                 self._loop.deliver(self._loop.clock.now_ms, event.reject, error)
         self.record.ended(self, broken)
 
@@ -381,16 +425,22 @@ class Instance:
         if isinstance(task, SimulationTask) and task.owner is self:
             task.add_done_callback(outcome_of, context=self._loop.platform_context)
 
+    def is_running(self) -> bool:
+        """Whether somebody waits for it: an event runs, or a client is connected."""
+        return bool(self._events or self.context.sockets or self.context.hosted_count)
+
     def is_busy(self) -> bool:
         """Whether anything keeps this instance in memory.
 
-        A running event, work handed to `waitUntil`, a call under way, a timer. Not a task
+        What is running, work handed to `waitUntil`, a call under way, a timer. Not a task
         that waits for another one of the same object: on the platform that is a promise
         which nothing will ever resolve.
         """
-        return bool(
-            self._events or self._background or self.context.in_flight_count
-        ) or self._loop.has_timer_of(self)
+        return (
+            self.is_running()
+            or bool(self.background or self.context.in_flight_count)
+            or self._loop.has_timer_of(self)
+        )
 
     def __repr__(self) -> str:
         state = "dead" if self.context.is_dead else "alive"

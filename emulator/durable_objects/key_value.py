@@ -16,6 +16,7 @@ from emulator.values import JsDict, JsMap, undefined
 
 if TYPE_CHECKING:
     from emulator.durable_objects.key_value_table import KeyValueTable
+    from emulator.durable_objects.kv_backed import Overlay
 
 __all__ = ["KeyValue"]
 
@@ -38,7 +39,7 @@ class KeyValue:
 
     __slots__ = ("_owner", "_table")
 
-    def __init__(self, table: KeyValueTable, owner: str) -> None:
+    def __init__(self, table: KeyValueTable | Overlay, owner: str) -> None:
         self._table = table
         self._owner = owner
 

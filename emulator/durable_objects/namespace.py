@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
-from emulator.durable_objects.ids import DurableObjectId, IdFactory
+from emulator.durable_objects.ids import JURISDICTIONS, DurableObjectId, IdFactory
 from emulator.durable_objects.record import ObjectKind, ObjectRecord, ObjectSnapshot
 from emulator.durable_objects.stub import DurableObjectStub
 from emulator.errors import (
@@ -19,6 +19,7 @@ from emulator.errors import (
     WorldError,
     no_attribute,
 )
+from emulator.web.js_object import JsObject
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -30,7 +31,7 @@ __all__ = ["DurableObjectNamespace"]
 
 
 @final
-class DurableObjectNamespace:
+class DurableObjectNamespace(JsObject):
     """A binding to all objects of one class.
 
     Args:
@@ -62,7 +63,10 @@ class DurableObjectNamespace:
         self._ids = IdFactory(
             unique_key,
             lambda size: simulation.randomness.token_bytes(f"ids.{unique_key}", size),
+            () if kind.limits.is_local else JURISDICTIONS,
         )
+        #: The whole of which this may be the part in a jurisdiction.
+        self._root = self
         self._records: dict[str, ObjectRecord] = {}
 
     def newUniqueId(
@@ -71,15 +75,23 @@ class DurableObjectNamespace:
         """A new random id.
 
         Args:
-            options: `jurisdiction`, which local runtimes do not have.
+            options: `jurisdiction` keeps the object in "eu", "fedramp", "fedramp-high" or
+                "us"; the local runtime has none.
 
         Raises:
-            JsException: If a jurisdiction is asked for.
+            JsException: If there is no such jurisdiction, or this sub-namespace has another.
         """
         jurisdiction = {**(options or {}), **keywords}.get("jurisdiction")
-        if jurisdiction is not None:
-            self._refuse_jurisdiction()
-        return self._ids.new_unique_id()
+        if jurisdiction is None:
+            return self._ids.new_unique_id()
+        own = self._ids.jurisdiction
+        if own not in (None, jurisdiction):
+            message = (
+                f"newUniqueId() of the jurisdiction {own!r} cannot make an id in "
+                f"{jurisdiction!r}; ask the namespace itself"
+            )
+            raise JsTypeError(message)
+        return self._ids_within(jurisdiction).new_unique_id()
 
     def idFromName(self, *name: object) -> DurableObjectId:
         """The id that belongs to a name, always the same.
@@ -111,7 +123,7 @@ class DurableObjectNamespace:
                 "primary-only".
 
         Raises:
-            JsTypeError: If `object_id` is not an id.
+            JsTypeError: If `object_id` is not an id, or one of another jurisdiction.
             JsRangeError: If the routing mode is unknown.
         """
         if not isinstance(object_id, DurableObjectId):
@@ -133,11 +145,18 @@ class DurableObjectNamespace:
                 f"make the id with {self.binding_name}.idFromName(name)",
                 stacklevel=2,
             )
+        if self._ids.jurisdiction not in (None, object_id.jurisdiction):
+            # workerd's actor.c++; only the platform itself has such sub-namespaces.
+            message = (
+                "get called on jurisdictional subnamespace with an ID from a different "
+                "jurisdiction"
+            )
+            raise JsTypeError(message)
         mode = {**(options or {}), **keywords}.get("routingMode")
         if mode not in (None, "primary-only"):
             message = f"unknown routingMode: {mode}"
             raise JsRangeError(message)
-        return DurableObjectStub(self, object_id, self._outside)
+        return DurableObjectStub(self._root, object_id, self._outside)
 
     def getByName(
         self, *name: object, options: dict[str, Any] | None = None, **keywords: Any
@@ -146,14 +165,30 @@ class DurableObjectNamespace:
         return self.get(self.idFromName(*name), options, **keywords)
 
     def jurisdiction(self, jurisdiction: str | None = None) -> DurableObjectNamespace:
-        """The sub-namespace of a jurisdiction; local runtimes have none.
+        """The sub-namespace whose ids, and objects, stay in a jurisdiction.
+
+        Args:
+            jurisdiction: "eu", "fedramp", "fedramp-high" or "us"; None is the namespace
+                itself. The local runtime has no others.
 
         Raises:
-            JsException: If a jurisdiction is given.
+            JsException: If there is no such jurisdiction.
         """
-        if jurisdiction is not None:
-            self._refuse_jurisdiction()
-        return self
+        if jurisdiction is None:
+            return self._root
+        part = DurableObjectNamespace.__new__(DurableObjectNamespace)
+        vars(part).update(vars(self._root), _ids=self._ids_within(jurisdiction))
+        return part
+
+    def _ids_within(self, jurisdiction: str) -> IdFactory:
+        if self.kind.limits.is_local:
+            message = "Jurisdiction restrictions are not implemented in workerd."
+            raise JsException(message)
+        if jurisdiction not in JURISDICTIONS:
+            # The platform's words are not public.
+            message = f"there is no jurisdiction {jurisdiction!r}: {', '.join(JURISDICTIONS)}"
+            raise JsTypeError(message)
+        return self._ids.within(jurisdiction)
 
     def record(self, object_id: DurableObjectId) -> ObjectRecord:
         """The record of an object; made when it is first asked for. Not for worker code.
@@ -174,7 +209,7 @@ class DurableObjectNamespace:
         """Who an object is in the trace. Not for worker code."""
         return f"{self.binding_name}#{str(object_id)[:8]}"
 
-    def lane(self, object_id: DurableObjectId, is_fetch: bool) -> Hashable:  # noqa: FBT001
+    def lane(self, object_id: DurableObjectId, *, is_fetch: bool) -> Hashable:
         """What keeps the calls to an object in order: RPC and `fetch` each by itself."""
         return (self._lane, str(object_id), is_fetch)
 
@@ -190,7 +225,12 @@ class DurableObjectNamespace:
 
     def records(self) -> tuple[ObjectRecord, ...]:
         """Every record, in the order in which they were first reached. Not for worker code."""
-        return tuple(self._records.values())
+        place = self._ids.jurisdiction
+        return tuple(
+            record
+            for record in self._root._records.values()
+            if place in (None, record.id.jurisdiction)
+        )
 
     def snapshot(self) -> tuple[ObjectSnapshot, ...]:
         """Every object as a power cut would leave it now. Not for worker code."""
@@ -218,14 +258,11 @@ class DurableObjectNamespace:
             record.dispose()
         self._records.clear()
 
-    @staticmethod
-    def _refuse_jurisdiction() -> None:
-        message = "Jurisdiction restrictions are not implemented in workerd."
-        raise JsException(message)
-
     def __getattr__(self, name: str) -> NoReturn:
         hint = f" (a method of an object is called on {self.binding_name}.getByName(...))"
         raise no_attribute(self, name, hint)
 
     def __repr__(self) -> str:
-        return f"<DurableObjectNamespace {self.binding_name}, {len(self._records)} objects>"
+        place = self._ids.jurisdiction
+        name = self.binding_name if place is None else f"{self.binding_name} in {place}"
+        return f"<DurableObjectNamespace {name}, {len(self.records())} objects>"

@@ -7,26 +7,43 @@ Documented by Cloudflare, Workers RPC, promise pipelining.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
-from emulator.errors import JsTypeError
+from emulator.values.refusals import not_supported
+from emulator.web.js_object import JsConstructor, JsObject
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Generator
 
-__all__ = ["RemoteProperties", "RpcProperty"]
-
-PATH_DEPTH_MAX: Final = 64
+__all__ = ["RemoteProperties", "RpcProperty", "is_remote"]
 
 
-class RemoteProperties:
+class Sender(Protocol):
+    """What can have something on the other side called or read."""
+
+    def _send(
+        self,
+        path: tuple[str, ...],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        is_call: bool,
+    ) -> asyncio.Future[Any]: ...
+
+
+class RemoteProperties(JsObject):
     """What stubs have in common."""
 
     __slots__ = ()
 
+    @property
+    def constructor(self) -> JsConstructor:
+        """The stub's own class, which nobody may call."""
+        return JsConstructor(getattr(self, "__js_class__", "Fetcher"))
+
     def __getattr__(self, name: str) -> RpcProperty:
-        if not _is_remote(name):
+        if not is_remote(name):
             message = f"{name!r} is no name for RPC: call a method without `__` in front"
             raise AttributeError(message)
         return RpcProperty(self, (name,))
@@ -44,21 +61,21 @@ class RemoteProperties:
 
 
 @final
-class RpcProperty:
+class RpcProperty(JsObject):
     """A property on the other side: call it, await it, or go deeper."""
 
     __slots__ = ("_path", "_stub")
 
-    def __init__(self, stub: RemoteProperties, path: tuple[str, ...]) -> None:
+    __not_sent__ = not_supported("RpcProperty")
+    __not_cloned__ = "#<RpcProperty> could not be cloned."
+
+    def __init__(self, stub: Sender, path: tuple[str, ...]) -> None:
         self._stub = stub
         self._path = path
 
     def __getattr__(self, name: str) -> RpcProperty:
-        if not _is_remote(name):
+        if not is_remote(name):
             raise AttributeError(name)
-        if len(self._path) >= PATH_DEPTH_MAX:
-            message = "RPC pipelined property path is too deep (max 64)."
-            raise JsTypeError(message)
         return RpcProperty(self._stub, (*self._path, name))
 
     def __call__(self, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
@@ -71,6 +88,6 @@ class RpcProperty:
         return f"<RpcProperty {'.'.join(self._path)} of {self._stub!r}>"
 
 
-def _is_remote(name: str) -> bool:
+def is_remote(name: str) -> bool:
     """Whether a property is looked up on the other side: Python's own are not."""
     return name != "then" and not name.startswith("__")

@@ -9,10 +9,16 @@ instance). Rules and texts are workerd's (worker-rpc.c++, jsg's error tunnelling
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
+from emulator.durable_objects.remote_properties import RemoteProperties
 from emulator.errors import JsException, JsTypeError, js_error, meant
-from emulator.values import serialized_size_bound, structured_clone
+from emulator.values import serialized_size, serialized_size_at_most, structured_clone
+from emulator.values.conversion import DOM_EXCEPTIONS
+
+if TYPE_CHECKING:
+    from emulator.durable_objects.rpc_rules import RpcRules
 
 __all__ = ["carry_error", "check_message_size", "resolve"]
 
@@ -27,17 +33,6 @@ _BUILT_IN_ERRORS: Final = frozenset(
     {"Error", "TypeError", "RangeError", "SyntaxError", "ReferenceError", "EvalError",
      "URIError", "AggregateError"}
 )  # fmt: skip
-#: Names of a DOMException (WebIDL, "DOMException names"); it always crosses the old way.
-_DOM_EXCEPTIONS: Final = frozenset(
-    {"AbortError", "ConstraintError", "DataCloneError", "DataError", "EncodingError",
-     "HierarchyRequestError", "IndexSizeError", "InUseAttributeError", "InvalidAccessError",
-     "InvalidCharacterError", "InvalidModificationError", "InvalidNodeTypeError",
-     "InvalidStateError", "NamespaceError", "NetworkError", "NoModificationAllowedError",
-     "NotAllowedError", "NotFoundError", "NotReadableError", "NotSupportedError",
-     "OperationError", "QuotaExceededError", "ReadOnlyError", "SecurityError",
-     "TimeoutError", "TransactionInactiveError", "TypeMismatchError", "URLMismatchError",
-     "UnknownError", "VersionError", "WrongDocumentError"}
-)  # fmt: skip
 _FLAGS: Final = ("remote", "retryable", "overloaded", "durableObjectReset")
 
 _NO_RPC: Final = (
@@ -49,50 +44,83 @@ _NO_RPC: Final = (
 _CAMEL_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
-def resolve(target: object, path: tuple[str, ...]) -> Any:
+def resolve(
+    target: object, path: tuple[str, ...], *, is_entrypoint: bool
+) -> tuple[Any, tuple[str, ...]]:
     """The value at `path` below an object, if a caller may reach it.
 
-    Names in camelCase find a method in snake_case too, so that a worker written after a
+    A plain object gives what is in it, an object of a class what the class defines. Names
+    in camelCase find a method in snake_case too, so that a worker written after a
     TypeScript interface answers to the same calls.
 
     Args:
-        target: The object behind the stub.
+        target: Where the path begins.
         path: Property names, outermost first.
+        is_entrypoint: The target is an object or a worker, which keep some names to
+            themselves.
+
+    Returns:
+        The value, and the names after it: a stub that lies on the way takes the rest.
 
     Raises:
         JsTypeError: If the class does not support RPC, the name is reserved, or there is
             no such property.
     """
-    if not getattr(type(target), "__workers_rpc__", False):
-        raise JsTypeError(_NO_RPC)
+    if is_entrypoint:
+        if not getattr(type(target), "__workers_rpc__", False):
+            raise JsTypeError(_NO_RPC)
+        if path and path[0] in _RESERVED:
+            message = f"'{path[0]}' is a reserved method and cannot be called over RPC."
+            raise JsTypeError(message)
+        if len(path) == 1:  # Nearly every call.
+            return _own_property(target, path[0]), ()
     value: Any = target
+    last = len(path) - 1
     for depth, name in enumerate(path):
-        if depth == 0:
-            value = _own_property(target, name)
-        elif isinstance(value, dict) and name in value:
+        if isinstance(value, RemoteProperties):
+            return value, path[depth:]
+        if isinstance(value, dict):
+            if name not in value:
+                raise _missing(name)
             value = value[name]
+        elif getattr(type(value), "__workers_rpc__", False):
+            value = _own_property(value, name)
         else:
             raise _missing(name)
-    return value
+        if depth < last and not _has_properties(value):
+            raise _missing(name)
+    return value, ()
+
+
+def _has_properties(value: object) -> bool:
+    """Whether a caller may go into a value: only into objects and functions."""
+    return (
+        isinstance(value, (dict, RemoteProperties))
+        or callable(value)
+        or getattr(type(value), "__workers_rpc__", False)
+    )
 
 
 def _own_property(target: object, name: str) -> Any:
-    if name in _RESERVED:
-        message = f"'{name}' is a reserved method and cannot be called over RPC."
-        raise JsTypeError(message)
-    for candidate in (name, _CAMEL_HUMP.sub("_", name).lower()):
+    for candidate in _spellings(name):
         if candidate.startswith("__"):
             break
         for owner in type(target).__mro__:
-            if owner is object or "__workers_rpc__" in vars(owner):
+            if owner is object:
                 break
             found = vars(owner).get(candidate)
-            if found is None:
-                continue
+            if found is None or "__workers_rpc__" in vars(owner):
+                continue  # What the platform's own classes define is not the worker's.
             if isinstance(found, (staticmethod, classmethod)):
                 break
             return getattr(target, candidate)
     raise _missing(name, type(target))
+
+
+# There are few names, and each of them is called again and again.
+@lru_cache(maxsize=1_000)
+def _spellings(name: str) -> tuple[str, str]:
+    return name, _CAMEL_HUMP.sub("_", name).lower()
 
 
 def _missing(name: str, cls: type | None = None) -> JsTypeError:
@@ -105,18 +133,24 @@ def _missing(name: str, cls: type | None = None) -> JsTypeError:
     return error
 
 
-def check_message_size(message: Any, bytes_max: int) -> None:
-    """Refuse what is too large to cross.
+def check_message_size(message: Any, rules: RpcRules, name: str) -> None:
+    """Refuse what is too large to cross, and count it.
 
     Args:
         message: The list of arguments, or a result.
-        bytes_max: How many bytes it may have on the wire.
+        rules: How many bytes it may have on the wire.
+        name: Who sends or receives it.
 
     Raises:
         JsException: With the platform's text.
     """
-    size = serialized_size_bound(message, limit_bytes=bytes_max)
-    if size is not None and size > bytes_max:
+    bytes_max = rules.bytes_max
+    size = serialized_size_at_most(message, limit_bytes=bytes_max)
+    if size is None:
+        size = serialized_size(message)
+    if size > rules.bytes_mark.most:
+        rules.bytes_mark.saw(size, name)
+    if size > bytes_max:
         text = (
             "Serialized RPC arguments or return values are limited to 32MiB, but the size of "
             f"this value was: {size} bytes."
@@ -141,16 +175,17 @@ def carry_error(error: BaseException, *, is_enhanced: bool) -> JsException:
     retryable = getattr(error, "retryable", False) is True
     overloaded = getattr(error, "overloaded", False) is True
     properties: dict[str, Any] = {}
-    if is_platform and name in _DOM_EXCEPTIONS:
+    if is_platform and name in DOM_EXCEPTIONS:
         is_enhanced = False
     elif is_enhanced:
         try:
-            properties = structured_clone(_own_properties(error), for_storage=False)
+            # Data only: an error has no stubs in it.
+            properties = structured_clone(_own_properties(error), for_storage=True)
         except JsException:
             is_enhanced = False  # What cannot be serialised crosses the old way.
     if not is_enhanced:
         retryable = retryable and not overloaded
-        if name not in _BUILT_IN_ERRORS and not (is_platform and name in _DOM_EXCEPTIONS):
+        if name not in _BUILT_IN_ERRORS and not (is_platform and name in DOM_EXCEPTIONS):
             name, message = "Error", f"{name}: {message}" if message else name
     carried = js_error(name, message, remote=True, retryable=retryable, overloaded=overloaded)
     carried.properties = properties

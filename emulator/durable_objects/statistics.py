@@ -29,6 +29,7 @@ _PAIRS: Final = (
     "SELECT key, length(value), CASE WHEN length(value) <= ? THEN value END "
     "FROM _cf_KV ORDER BY key LIMIT ?"
 )
+_HAS_PAIRS: Final = "SELECT 1 FROM sqlite_schema WHERE name = '_cf_KV'"
 _TABLES: Final = (
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' "
     "ESCAPE '\\' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\' ORDER BY name LIMIT ?"
@@ -99,9 +100,11 @@ def _alarm(record: ObjectRecord) -> AlarmStatistics | None:
 def _stored(
     sqlite: Database,
 ) -> tuple[int, tuple[tuple[str, str], ...], tuple[tuple[str, int], ...]]:
+    pair_count, rows = 0, []
     try:
-        pair_count: int = sqlite.execute("SELECT count(*) FROM _cf_KV")[0][0]
-        rows = sqlite.execute(_PAIRS, (VALUE_BYTES_MAX, PAIRS_MAX))
+        if sqlite.execute(_HAS_PAIRS):
+            pair_count = sqlite.execute("SELECT count(*) FROM _cf_KV")[0][0]
+            rows = sqlite.execute(_PAIRS, (VALUE_BYTES_MAX, PAIRS_MAX))
         names = [str(name) for (name,) in sqlite.execute(_TABLES, (TABLES_MAX,))]
     except Exception:  # Worker code decides what is in there.
         return 0, (), ()

@@ -10,23 +10,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from emulator.durable_objects.context import IoContext, current_context
+from emulator.durable_objects.arguments import wrong_type
+from emulator.durable_objects.context import CURRENT, IoContext, current_context
+from emulator.durable_objects.foreign_use import foreign_use
 from emulator.durable_objects.remote_properties import RemoteProperties
-from emulator.durable_objects.rpc import check_message_size
+from emulator.durable_objects.rpc_call import rejected_call, send_call
 from emulator.errors import JsException
 from emulator.simulation.rules import Operation
-from emulator.values import structured_clone
+from emulator.values import undefined
+from emulator.values.refusals import not_supported
+from emulator.web.redirects import followed
 from emulator.web.request import outgoing_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from emulator.durable_objects.broken import Broken
     from emulator.durable_objects.ids import DurableObjectId
     from emulator.durable_objects.instance import Instance
     from emulator.durable_objects.namespace import DurableObjectNamespace
     from emulator.durable_objects.record import ObjectRecord
+    from emulator.durable_objects.rpc_promise import RpcPromise
     from emulator.simulation.handles import SimulationFuture
-    from emulator.web.request import Request
 
 __all__ = ["DurableObjectStub"]
 
@@ -40,7 +45,10 @@ class DurableObjectStub(RemoteProperties):
         name: The name it was reached by, or None.
     """
 
-    __slots__ = ("_instance", "_namespace", "_outside", "id", "name")
+    __slots__ = ("_holder", "_instance", "_namespace", "_outside", "id", "name")
+
+    __js_class__ = "DurableObject"
+    __not_sent__ = __not_cloned__ = not_supported("DurableObject")
 
     def __init__(
         self,
@@ -50,13 +58,15 @@ class DurableObjectStub(RemoteProperties):
     ) -> None:
         self._namespace = namespace
         self._outside = outside
+        #: The event or object whose code made it, and alone may call by it.
+        self._holder = CURRENT.get()
         #: The instance that last answered; when it broke, so did this stub.
         self._instance: Instance | None = None
         self.id = object_id
         self.name = object_id.name
 
     def fetch(
-        self, resource: str | Request, init: Any = None, **options: Any
+        self, resource: Any = undefined, init: Any = None, **options: Any
     ) -> SimulationFuture:
         """Send a request to the object's `fetch` handler.
 
@@ -68,14 +78,27 @@ class DurableObjectStub(RemoteProperties):
         Returns:
             A future with the Response; what the handler raises rejects it.
         """
-        context = current_context(self._outside)
+        context, refused = self._user()
+        if refused is not None:
+            return context.rejected(refused)
+        if resource is undefined:
+            return context.rejected(wrong_type("fetch", "Fetcher", 1, "Request or string"))
         try:
             request = outgoing_request(resource, init, options)
         except JsException as error:
             return context.rejected(error)
         operation = Operation(self._namespace.binding_name, "object.fetch", request.url)
-        return self._carry(
-            context, operation, lambda instance: instance.fetch(request), is_fetch=True
+        broken = self._broken()
+        if broken is not None:
+            return context.rejected(broken.as_seen(is_fetch=False))
+        return context.carry(
+            operation,
+            lambda: followed(
+                request,
+                lambda request: self._awake(is_fetch=True).fetch(request),
+                context.count_hop,
+            ),
+            lane=self._namespace.lane(self.id, is_fetch=True),
         )
 
     def _send(
@@ -85,59 +108,55 @@ class DurableObjectStub(RemoteProperties):
         kwargs: dict[str, Any],
         *,
         is_call: bool,
-    ) -> SimulationFuture:
-        context = current_context(self._outside)
-        try:
-            given: list[Any] = structured_clone([list(args), kwargs], for_storage=False)
-            message = given if kwargs else given[0]
-            check_message_size(message, self._namespace.kind.limits.rpc_bytes_max)
-        except JsException as error:
-            return context.rejected(error)
-        operation = Operation(self._namespace.binding_name, "object.rpc", ".".join(path))
-        return self._carry(
+    ) -> RpcPromise:
+        context, refused = self._user()
+        if refused is None:
+            broken = self._broken()
+            refused = None if broken is None else broken.as_seen(is_fetch=False)
+        if refused is not None:
+            return rejected_call(context, refused)
+        namespace = self._namespace
+        key = path[0] if len(path) == 1 else ".".join(path)
+        return send_call(
             context,
-            operation,
-            lambda instance: instance.rpc(path, given[0], given[1], is_call=is_call),
-            is_fetch=False,
+            Operation(namespace.binding_name, "object.rpc", key),
+            lambda call: self._awake(is_fetch=False).rpc(call),
+            (path, args, kwargs, is_call),
+            lane=namespace.lane(self.id, is_fetch=False),
         )
+
+    def _user(self) -> tuple[IoContext, JsException | None]:
+        """Whose code uses the stub, and what is wrong with that."""
+        return current_context(self._outside), foreign_use(self._holder, "OutgoingFactory")
+
+    def _broken(self) -> Broken | None:
+        self._namespace.check_open()
+        return self._instance.broken if self._instance is not None else None
+
+    def _awake(self, *, is_fetch: bool) -> Instance:
+        """The instance that answers a call which has just arrived."""
+        # It may have broken since the call was made.
+        instance = self._instance
+        if instance is not None and instance.broken is not None:
+            raise instance.broken.as_seen(is_fetch=is_fetch)
+        self._instance = instance = self._record.wake(self.id)
+        return instance
 
     def _run_inside(self, name: str, function: Callable[..., Any]) -> SimulationFuture:
         """Run a test's function in the object, on the way of a request. Not for workers."""
-        operation = Operation(self._namespace.binding_name, name)
-        return self._carry(
-            self._outside,
-            operation,
-            lambda instance: instance.run_inside(function),
-            is_fetch=True,
+        broken = self._broken()
+        if broken is not None:
+            return self._outside.rejected(broken.as_seen(is_fetch=False))
+        return self._outside.carry(
+            Operation(self._namespace.binding_name, name),
+            lambda: self._awake(is_fetch=True).run_inside(function),
+            lane=self._namespace.lane(self.id, is_fetch=True),
         )
 
     @property
     def _record(self) -> ObjectRecord:
         """The object behind it. Not for workers."""
         return self._namespace.record(self.id)
-
-    def _carry(
-        self,
-        context: IoContext,
-        operation: Operation,
-        send: Callable[[Instance], SimulationFuture],
-        *,
-        is_fetch: bool,
-    ) -> SimulationFuture:
-        namespace = self._namespace
-        namespace.check_open()
-        broken = self._instance.broken if self._instance is not None else None
-        if broken is not None:
-            return context.rejected(broken.as_seen(is_fetch=False))
-
-        def effect() -> SimulationFuture:
-            # The instance may have broken since the call was made.
-            if self._instance is not None and self._instance.broken is not None:
-                raise self._instance.broken.as_seen(is_fetch=is_fetch)
-            self._instance = instance = self._record.wake(self.id)
-            return send(instance)
-
-        return context.carry(operation, effect, lane=namespace.lane(self.id, is_fetch))
 
     def __repr__(self) -> str:
         return f"<DurableObjectStub {self._namespace.name_of(self.id)}>"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.arguments import key_range, merged_options, wrong_type
 from emulator.durable_objects.key_value_table import MISSING
+from emulator.durable_objects.units import internal_error_text
 from emulator.errors import JsException
 from emulator.values import undefined
 
@@ -35,13 +36,14 @@ class SyncKvStorage:
 
     Args:
         table: What it reads and writes.
+        refusal: Why the class has none of this; None if it has.
     """
 
-    __slots__ = ("_list_count", "_table")
+    __slots__ = ("_refusal", "_table")
 
-    def __init__(self, table: KeyValueTable) -> None:
+    def __init__(self, table: KeyValueTable, refusal: str | None = None) -> None:
         self._table = table
-        self._list_count = 0
+        self._refusal = refusal
 
     def get(self, key: object = undefined) -> Any:
         """The value of a key; None if there is none.
@@ -51,6 +53,7 @@ class SyncKvStorage:
         """
         if key is undefined:
             raise wrong_type("get", _OWNER, 1, "string")
+        self._check_class()
         value = self._table.get(key)
         return None if value is MISSING else value
 
@@ -65,6 +68,7 @@ class SyncKvStorage:
             raise wrong_type("put", _OWNER, 1, "string")
         if value is _ABSENT:
             raise wrong_type("put", _OWNER, 2, "JsValue")
+        self._check_class()
         self._table.put(key, value)
 
     def delete(self, key: object = undefined) -> bool:
@@ -75,6 +79,7 @@ class SyncKvStorage:
         """
         if key is undefined:
             raise wrong_type("delete", _OWNER, 1, "string")
+        self._check_class()
         return self._table.delete(key)
 
     def list(self, options: object = undefined, **keywords: Any) -> Iterator[tuple[str, Any]]:
@@ -88,14 +93,25 @@ class SyncKvStorage:
             JsException: From an older iterator, once a new one has been started.
         """
         given = merged_options(options, keywords, "list", _OWNER, 1, "ListOptions")
+        self._check_class()
         keys = key_range(given)
-        self._list_count += 1
-        return self._live(self._table.iterate(keys), self._list_count)
+        self._table.list_count += 1
+        table = self._table
+        return self._live(table.iterate(keys), table.list_count, table.delete_all_count)
 
-    def _live(self, pairs: Iterator[tuple[str, Any]], number: int) -> Iterator[tuple[str, Any]]:
+    def _check_class(self) -> None:
+        if self._refusal is not None:
+            raise JsException(self._refusal)
+
+    def _live(
+        self, pairs: Iterator[tuple[str, Any]], list_count: int, delete_all_count: int
+    ) -> Iterator[tuple[str, Any]]:
+        table = self._table
         while True:
-            if number != self._list_count:
+            if list_count != table.list_count:
                 raise JsException(_INVALIDATED)
+            if delete_all_count != table.delete_all_count:
+                raise JsException(internal_error_text())  # Its file is another one.
             pair = next(pairs, None)
             if pair is None:
                 return

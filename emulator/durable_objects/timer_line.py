@@ -12,13 +12,14 @@ from collections import deque
 from typing import TYPE_CHECKING, final
 
 from emulator.durable_objects.context import SECTION
+from emulator.errors import JsException
 
 if TYPE_CHECKING:
     from emulator.durable_objects.context import IoContext
     from emulator.durable_objects.gates import InputGate
     from emulator.simulation.handles import Handle
 
-__all__ = ["TimerLine"]
+__all__ = ["TimerLine", "too_many_timers"]
 
 
 @final
@@ -30,12 +31,14 @@ class TimerLine:
         gate: By which they enter.
     """
 
-    __slots__ = ("_context", "_gate", "_waiting")
+    __slots__ = ("_context", "_gate", "_waiting", "finished_count")
 
     def __init__(self, context: IoContext, gate: InputGate) -> None:
         self._context = context
         self._gate = gate
         self._waiting: deque[Handle] = deque()
+        #: Timers that have fired.
+        self.finished_count = 0
 
     def admit(self, handle: Handle) -> None:
         """A timer is due: it enters when its turn has come."""
@@ -51,6 +54,7 @@ class TimerLine:
         if context.is_dead:
             return
         context.touch()
+        self.finished_count += 1
         loop = context.loop
         loop.enqueue(self._waiting.popleft())
         if self._waiting:
@@ -58,3 +62,18 @@ class TimerLine:
 
     def __repr__(self) -> str:
         return f"<TimerLine {len(self._waiting)} due>"
+
+
+def too_many_timers(limit: int, active_count: int, finished_count: int) -> JsException:
+    """What the one who sets a timer too many is told, as measured on workerd.
+
+    Args:
+        limit: How many may run.
+        active_count: How many do.
+        finished_count: How many have fired.
+    """
+    text = (
+        "You have exceeded the number of active timeouts you may set. max active timeouts: "
+        f"{limit}, current active timeouts: {active_count}, finished timeouts: {finished_count}"
+    )
+    return JsException(text, name="QuotaExceededError")

@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from emulator.durable_objects.alarm_calls import AlarmCalls
+    from emulator.durable_objects.frame import Frame
     from emulator.durable_objects.key_value import KeyValue
-    from emulator.durable_objects.units import Frame, WriteUnits
+    from emulator.durable_objects.kv_backed import Overlay
+    from emulator.durable_objects.units import WriteUnits
 
 __all__ = [
     "DELETE_ALL_REFUSED",
     "DurableObjectTransaction",
+    "run_closure",
     "run_transaction",
     "run_transaction_sync",
 ]
@@ -51,7 +54,7 @@ class DurableObjectTransaction:
     __slots__ = ("_alarms", "_frame", "_is_over", "_pairs", "_units")
 
     def __init__(
-        self, units: WriteUnits, frame: Frame, pairs: KeyValue, alarms: AlarmCalls
+        self, units: WriteUnits | Overlay, frame: Frame, pairs: KeyValue, alarms: AlarmCalls
     ) -> None:
         self._units = units
         self._frame = frame
@@ -107,7 +110,8 @@ class DurableObjectTransaction:
         """Undo everything so far. The closure goes on; the second time nothing happens.
 
         Raises:
-            JsException: If the closure is over, or a nested transaction still runs.
+            JsException: If the closure is over, or a nested transaction still runs, or rows
+                that a write returned are still to be read.
         """
         if self._is_over:
             raise JsException(_already_committed("rollback()"))
@@ -166,7 +170,17 @@ async def run_transaction(
     """
     await units.wait_committed()
     frame = units.push(is_transaction=True)
-    txn = DurableObjectTransaction(units, frame, pairs, alarms)
+    return await run_closure(closure, DurableObjectTransaction(units, frame, pairs, alarms))
+
+
+async def run_closure(
+    closure: Callable[[DurableObjectTransaction], Any], txn: DurableObjectTransaction
+) -> Any:
+    """Run the closure, and end its transaction as it ended.
+
+    Returns:
+        What the closure returns.
+    """
     try:
         value = closure(txn)
         if inspect.isawaitable(value):
@@ -191,8 +205,9 @@ def run_transaction_sync(units: WriteUnits, callback: Callable[[], Any]) -> Any:
     try:
         value = callback()
     except Exception:
-        if frame.is_open:
-            units.roll_back(frame)
+        if not frame.is_open:
+            raise JsException(internal_error_text()) from None
+        units.roll_back(frame)
         raise
     if not frame.is_open:
         raise JsException(internal_error_text())

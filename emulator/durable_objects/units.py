@@ -18,47 +18,26 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, final
 
+from emulator.durable_objects.frame import Frame
+from emulator.durable_objects.queries import Queries
 from emulator.errors import JsException
 from emulator.sqlite.errors import SqlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from emulator.durable_objects.alarm_slot import StoredAlarm
     from emulator.durable_objects.hooks import Hooks
     from emulator.durable_objects.object_database import ObjectDatabase
     from emulator.sqlite.database import Database
     from emulator.sqlite.query import Row, SqlValue
 
-__all__ = ["Frame", "WriteUnits", "internal_error_text"]
+__all__ = ["WriteUnits", "internal_error_text"]
 
 _CONSTRAINT: Final = (
     "Durable Object was reset and rolled back to its last known good state because the "
     "application left the database in a state where constraints were violated: FOREIGN KEY "
     "constraint failed: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_FOREIGNKEY)"
 )
-
-
-@final
-class Frame:
-    """One thing that can be rolled back by itself: a unit, a transaction, a savepoint.
-
-    Attributes:
-        alarm: The slot's state when it was opened, to go back to.
-        savepoint: Its SAVEPOINT; None is the BEGIN itself. Meaningless until it is begun.
-        is_begun: A write has made it real in SQLite.
-        is_open: It is neither committed nor rolled back.
-        has_confirmed_writes: Something in it must be durable before words may leave.
-    """
-
-    __slots__ = ("alarm", "has_confirmed_writes", "is_begun", "is_open", "savepoint")
-
-    def __init__(self, alarm: StoredAlarm) -> None:
-        self.alarm = alarm
-        self.savepoint: str | None = None
-        self.is_begun = False
-        self.is_open = True
-        self.has_confirmed_writes = False
 
 
 @final
@@ -73,8 +52,8 @@ class WriteUnits:
 
     Attributes:
         frames: What is open, outermost first.
+        queries: What the worker's SQL is reading.
         is_in_transaction: SQLite is between BEGIN and COMMIT.
-        has_sql: User SQL ran since the last commit, so its settings may need a reset.
     """
 
     def __init__(
@@ -89,12 +68,14 @@ class WriteUnits:
         self._on_alarm_change = on_alarm_change
         self.frames: list[Frame] = []
         self.is_in_transaction = False
-        self.has_sql = False
         self._unit: Frame | None = None
         self._has_closed_units = False
         self._is_flush_scheduled = False
         self._savepoint_count = 0
         self._waiters: list[asyncio.Future[None]] = []
+        self.queries = Queries(hooks)
+        #: SQLite has rolled back more than a statement.
+        self._is_damaged = False
         database.units = self
 
     # -- reading and writing ---------------------------------------------------------------
@@ -145,14 +126,28 @@ class WriteUnits:
         try:
             return sqlite.execute(sql, params)
         except SqlError as error:
-            if error.is_critical:
-                self._hooks.reset(JsException(error.message))
+            self.check_damage(error, sqlite)
             raise
+
+    def check_damage(self, error: SqlError, sqlite: Database) -> None:
+        """A statement failed: if more than that is undone, the object has to be reset."""
+        if error.is_critical:
+            self._hooks.reset(JsException(error.message))
+        elif self.is_in_transaction and not sqlite.in_transaction:
+            # INSERT OR ROLLBACK did what it says, behind the platform's back. The platform
+            # notices when it wants to commit; what is written until then is lost as well.
+            self._is_damaged = True
+            sqlite.begin()
+
+    def flush_closed_units(self) -> None:
+        """Make what waits for its flush durable now, unless something is open."""
+        if not self.frames:
+            self._commit()
 
     def _open_unit(self) -> None:
         self._unit = Frame(self.database.alarm.now)
         self.frames.append(self._unit)
-        self._hooks.at_turn_end(self._turn_ended)
+        self._hooks.at_turn_end(self.end_unit)
 
     def _hold_words(self) -> None:
         self._hooks.output_gate.is_shut = True
@@ -185,6 +180,9 @@ class WriteUnits:
                 this turn, within the unit.
         """
         self._hooks.check_alive()
+        if self.queries.has_unfinished_writes and not is_transaction:
+            # SQLite says: "cannot open savepoint - SQL statements in progress".
+            raise JsException(internal_error_text())
         if not self.frames and not is_transaction:
             self._open_unit()
         frame = Frame(self.database.alarm.now)
@@ -195,10 +193,16 @@ class WriteUnits:
         """Keep what was written in the innermost frame. The outermost becomes a closed unit.
 
         Raises:
+            JsException: If a query that writes has rows left to read; all is undone.
             DeadInstance: If a deferred constraint is violated; the instance was reset.
         """
         self._pop(frame)
         if self.frames:
+            if self._is_damaged or self.queries.has_unfinished_writes:
+                # SQLite says: "no such savepoint", or "cannot release savepoint - SQL
+                # statements in progress".
+                self._undo(frame)
+                raise JsException(internal_error_text())
             if frame.savepoint is not None:
                 self.database.opened().release(frame.savepoint)
         elif frame.is_begun and not self._close(frame, JsException(internal_error_text())):
@@ -207,11 +211,22 @@ class WriteUnits:
             self._hold_words()
 
     def roll_back(self, frame: Frame) -> None:
-        """Undo what was written in the innermost frame."""
+        """Undo what was written in the innermost frame.
+
+        Raises:
+            JsException: If a query that writes has rows left to read; it is undone all the
+                same.
+        """
         self._pop(frame)
         self._undo(frame)
+        if self._is_damaged and not self.frames:
+            self._fail(frame, JsException(internal_error_text()), is_flagged=True)
+            self._hooks.check_alive()
         if not self.frames and self._has_closed_units:
             self._schedule_flush()
+        if self._is_damaged or self.queries.has_unfinished_writes:
+            # SQLite says: "cannot release savepoint - SQL statements in progress".
+            raise JsException(internal_error_text())
 
     def keep_savepoints(self) -> None:
         """Keep what was written in every savepoint of this turn; none is left to undo."""
@@ -224,22 +239,30 @@ class WriteUnits:
         frame.is_open = False
 
     def _undo(self, frame: Frame) -> None:
-        if not frame.is_begun:
+        if not frame.is_begun or self._is_damaged:
             return
         sqlite = self.database.opened()
         if frame.savepoint is not None:
             sqlite.rollback_to(frame.savepoint)
-            sqlite.release(frame.savepoint)
+            if not self.queries.has_unfinished_writes:
+                sqlite.release(frame.savepoint)
         else:
             sqlite.rollback()
             self.is_in_transaction = False
+        self.database.rolled_back()
         self.database.alarm.now = frame.alarm
         if not self.is_in_transaction:
             self.database.write_alarm_row()
 
     # -- the end of a unit -----------------------------------------------------------------
 
-    def _turn_ended(self) -> None:
+    def begin_transactions(self) -> None:
+        """Make it known to SQLite at once if a transaction is open, or a savepoint."""
+        if self.frames and self.frames[-1] is not self._unit and not self.frames[-1].is_begun:
+            self._begin_frames(self.database.opened())
+
+    def end_unit(self) -> None:
+        """Close the unit of this turn, if one is open; what is written next is another."""
         unit = self._unit
         if unit is None:
             return  # Already closed, by an eviction or a power cut.
@@ -251,19 +274,27 @@ class WriteUnits:
     def _close(self, frame: Frame, error: JsException) -> bool:
         """Check the outermost frame's constraints, and let it wait for its flush."""
         sqlite = self.database.opened()
+        if self._is_damaged or self.queries.has_unfinished_writes:
+            # SQLite says: "cannot commit - no transaction is active", or "cannot commit
+            # transaction - SQL statements in progress".
+            is_unit = error.message == _CONSTRAINT
+            self._fail(frame, JsException(internal_error_text()), is_flagged=not is_unit)
+            return False
         if sqlite.deferred_foreign_key_violations():
-            self._undo(frame)
             # The text about constraints comes without a flag, another error with it.
-            self._hooks.reset(error, is_flagged=error.message != _CONSTRAINT)
+            self._fail(frame, error, is_flagged=error.message != _CONSTRAINT)
             return False
         if frame.savepoint is not None:
             sqlite.release(frame.savepoint)
-            if self.has_sql:
-                # COMMIT resets this setting, a nested RELEASE does not.
-                sqlite.execute("PRAGMA defer_foreign_keys = OFF")
+        sqlite.end_deferral()
         self._has_closed_units = True
         self._schedule_flush()
         return True
+
+    def _fail(self, frame: Frame, error: JsException, *, is_flagged: bool) -> None:
+        self.queries.end()
+        self._undo(frame)
+        self._hooks.reset(error, is_flagged=is_flagged)
 
     def _schedule_flush(self) -> None:
         if not self._is_flush_scheduled:
@@ -273,18 +304,18 @@ class WriteUnits:
     def _flush(self) -> None:
         self._is_flush_scheduled = False
         # An open transaction cannot be cut in two; its own end flushes both.
-        if not self.frames:
-            self._commit()
+        self.flush_closed_units()
 
     def _commit(self) -> None:
         if not self.is_in_transaction:
             return
         database = self.database
+        if database.bookmarks is not None:
+            database.bookmarks.before_change()
         database.write_alarm_row()
-        sqlite = database.opened()
-        sqlite.commit()
-        sqlite.reset_pragmas()
-        self.is_in_transaction = self._has_closed_units = self.has_sql = False
+        database.opened().commit()
+        database.committed()
+        self.is_in_transaction = self._has_closed_units = False
         self._savepoint_count = 0
         alarm = database.alarm
         before, alarm.durable = alarm.durable, alarm.now
@@ -311,24 +342,28 @@ class WriteUnits:
         """Wait until no unit is open or waits; at once inside of an open transaction."""
         while self._unit is not None or (not self.frames and self._has_closed_units):
             if self._unit is not None and not self._unit.is_begun:
-                self._turn_ended()  # Nothing was written in it.
+                self.end_unit()  # Nothing was written in it.
             else:
                 await self.wait_flushed()
 
     def settle_now(self) -> None:
         """Eviction: make every unit durable at once; a transaction still open is lost."""
-        self._turn_ended()
+        self.end_unit()
         self._drop_frames()
         self._commit()
+        self._end_session()
 
     def lose_open_unit(self) -> None:
         """Reset: undo what this turn or an open transaction wrote, keep closed units."""
         sqlite = self.database.sqlite
-        if self.is_in_transaction and sqlite is not None and not sqlite.in_transaction:
+        is_lost = sqlite is not None and not sqlite.in_transaction
+        if self._is_damaged or (self.is_in_transaction and is_lost):
             self.lose_pending()  # SQLite has undone everything by itself.
             return
+        self.queries.end()
         self._drop_frames()
         self._commit()
+        self._end_session()
         self._show_alarm()
 
     def lose_pending(self) -> None:
@@ -337,15 +372,25 @@ class WriteUnits:
             frame.is_open = False
         self.frames.clear()
         self._unit = None
-        self._has_closed_units = self.has_sql = False
+        self._has_closed_units = False
+        self._is_damaged = False
         self._waiters.clear()
         alarm = self.database.alarm
         alarm.now = alarm.durable
         self._show_alarm()
+        self.queries.end()
         if self.is_in_transaction:
             self.database.opened().rollback()
             self.is_in_transaction = False
+            self.database.rolled_back()
             self.database.write_alarm_row()
+        self._end_session()
+
+    def _end_session(self) -> None:
+        """The next instance opens a connection of its own."""
+        self.queries.end()
+        if self.database.sqlite is not None:
+            self.database.sqlite.begin_session()
 
     def _drop_frames(self) -> None:
         while self.frames:

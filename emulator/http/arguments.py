@@ -16,7 +16,7 @@ from emulator.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["bound", "dispatched_request"]
+__all__ = ["bound", "dispatched_request", "upgrade_request"]
 
 _ABSOLUTE: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 _REQUEST_OPTIONS: Final = (
@@ -51,6 +51,24 @@ def dispatched_request(url: str, options: dict[str, Any]) -> httpx.Request:
         message = f"dispatch_fetch: method must be a string such as 'POST', got {method!r}"
         raise ConfigurationError(message)
     return httpx.Request(method, url, **options)
+
+
+def upgrade_request(url: str, options: dict[str, Any]) -> httpx.Request:
+    """The request that `connect` means.
+
+    Args:
+        url: An absolute URL, of the scheme http, https, ws or wss.
+        options: As for `dispatch_fetch`.
+
+    Raises:
+        ConfigurationError: As for `dispatch_fetch`.
+    """
+    headers = httpx.Headers(options.pop("headers", None))
+    headers.setdefault("upgrade", "websocket")
+    # Browsers say ws; what travels is HTTP.
+    if isinstance(url, str) and url.startswith(("ws://", "wss://")):
+        url = f"http{url[2:]}"
+    return dispatched_request(url, {**options, "headers": headers})
 
 
 def bound(bindings: Mapping[str, Any], name: str, option: str) -> Any:

@@ -7,12 +7,13 @@ Promises: Miniflare's names in snake_case, plus what simulated time makes possib
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self, final
 
 import httpx
 
 from emulator.errors import WorldError, no_attribute
-from emulator.http.arguments import bound, dispatched_request
+from emulator.http.arguments import bound, dispatched_request, upgrade_request
 from emulator.http.transport import WorkerTransport
 from emulator.runtime.options import parse
 from emulator.runtime.world import World
@@ -21,14 +22,17 @@ from emulator.simulation.clock import duration_ms, instant_ms
 from emulator.simulation.runner import current_simulation
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from datetime import datetime, timedelta
     from types import TracebackType
 
+    from emulator.http.websocket_client import WebSocketClient
     from emulator.runtime.console import LogRecord
     from emulator.runtime.snapshot import WorldSnapshot
     from emulator.simulation.clock import Clock
     from emulator.simulation.rules import RuleSet
     from emulator.simulation.trace import Trace
+    from emulator.usage import Usage
     from emulator.web.js_dict import JsDict
 
 __all__ = ["Miniflare", "WorkerHandle"]
@@ -43,7 +47,8 @@ class Miniflare:
     Args:
         options: `script_path` or `worker`; `durable_objects`, `r2_buckets`,
             `d1_databases`, `bindings`, `service_bindings`, `outbound_service`,
-            `compatibility_date`, `limits` ("paid", "free", "workerd"), `faults`, `name`.
+            `compatibility_date`, `limits` ("paid", "free", "workerd", or one of them with
+            tighter limits: `{"profile": "paid", "subrequests_max": 100}`), `faults`, `name`.
 
     Raises:
         ConfigurationError: If an option has a wrong name, type or value.
@@ -155,14 +160,41 @@ class Miniflare:
             Exception: Whatever the worker's handler raised.
             ConfigurationError: If the URL is not absolute, or an option is unknown.
         """
-        world = self.world
-        request = dispatched_request(url, options)
-        response = await WorkerTransport(world).handle_async_request(request)
+        return await self._answer(dispatched_request(url, options))
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        response = await WorkerTransport(self.world).handle_async_request(request)
         if isinstance(response.stream, httpx.ByteStream):
             response.read()
         else:
             await response.aread()
         return response
+
+    @asynccontextmanager
+    async def connect(self, url: str, **options: Any) -> AsyncIterator[WebSocketClient]:
+        """Open a WebSocket to the worker; it is closed when the block ends.
+
+        `async with mf.connect("http://localhost/chat") as socket:`, then
+        `await socket.send("hello")` and `await socket.receive()`.
+
+        Args:
+            url: An absolute URL; its host does not matter.
+            options: As for `dispatch_fetch`, such as `headers`.
+
+        Raises:
+            Exception: Whatever the worker's handler raised.
+            ConfigurationError: If the URL is not absolute, or an option is unknown.
+            UpgradeRefused: If the answer is no WebSocket.
+        """
+        from emulator.http.websocket_client import refused
+
+        response = await self._answer(upgrade_request(url, options))
+        client: WebSocketClient | None = response.extensions.get("websocket")
+        if client is None:
+            raise refused(response)
+        client.response = response
+        async with client:
+            yield client
 
     def client(self, **options: Any) -> httpx.AsyncClient:
         """An httpx client whose every request goes to the worker.
@@ -268,6 +300,11 @@ class Miniflare:
     def faults(self) -> RuleSet:
         """The simulation's fault rules: `add` and `clear`."""
         return self.world.simulation.rules
+
+    @property
+    def limits(self) -> Usage:
+        """How near this world came to the platform's limits: `mf.limits.report()`."""
+        return self.world.usage
 
     @property
     def logs(self) -> list[LogRecord]:

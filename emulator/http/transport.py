@@ -9,7 +9,7 @@ them (the world).
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 import httpx
 
@@ -136,13 +136,18 @@ def _to_client(response: Response, request: httpx.Request) -> httpx.Response:
         stream: httpx.AsyncByteStream = httpx.ByteStream(content)
     else:
         stream = _Body(content, is_compressed=is_compressed)
+    extensions: dict[str, Any] = {
+        "http_version": b"HTTP/1.1",
+        "reason_phrase": response.status_text.encode("latin-1"),
+    }
+    if response.web_socket is not None:
+        from emulator.http.websocket_client import upgraded
+
+        extensions["websocket"] = upgraded(response, str(request.url))
     return httpx.Response(
         response.status,
         headers=headers,
         stream=stream,
         request=request,
-        extensions={
-            "http_version": b"HTTP/1.1",
-            "reason_phrase": response.status_text.encode("latin-1"),
-        },
+        extensions=extensions,
     )

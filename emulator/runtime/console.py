@@ -194,7 +194,11 @@ class _Tap(logging.Handler):
         """Hand the line to the world whose code wrote it."""
         context = CURRENT.get()
         assert context is not None
-        context.logs.write(record.levelname, record.getMessage(), context.name)
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            text = f"{text}: {type(error).__name__}: {error}"
+        context.logs.write(record.levelname, text, context.name)
 
 
 _tap = _Tap()

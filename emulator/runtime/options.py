@@ -144,7 +144,7 @@ def parse(options: Mapping[str, Any]) -> WorldOptions:
         outbound_service=_service("outbound_service", options.get("outbound_service")),
         compatibility_date=_date(options.get("compatibility_date", COMPATIBILITY_DATE_DEFAULT)),
         compatibility_flags=_flags(options.get("compatibility_flags") or ()),
-        limits=_limits(options.get("limits", "paid")),
+        limits=Limits.parsed(options.get("limits", "paid")),
         faults=_faults(options.get("faults") or ()),
     )
     _refuse_double_names(parsed)
@@ -323,14 +323,6 @@ def _flags(value: object) -> tuple[str, ...]:
     ):
         raise _wrong("compatibility_flags", value, "a list of names")
     return tuple(value)
-
-
-def _limits(value: object) -> Limits:
-    if isinstance(value, Limits):
-        return value
-    if not isinstance(value, str) or value not in Limits.names():
-        raise _wrong("limits", value, f"one of {', '.join(Limits.names())}")
-    return Limits.named(value)
 
 
 def _faults(value: object) -> tuple[Rule, ...]:

@@ -14,13 +14,16 @@ from emulator.errors import JsException
 from emulator.simulation.awaitables import is_awaitable
 from emulator.web.js_dict import JsDict
 from emulator.web.response import checked_answer
+from emulator.web.websocket import check_upgrade
 
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Callable
 
+    from emulator.durable_objects.rpc_call import RpcCall
     from emulator.runtime.invocation import Invocation
     from emulator.runtime.loader import Script
+    from emulator.simulation.handles import SimulationFuture
     from emulator.web.request import Request
     from emulator.web.response import Response
 
@@ -79,9 +82,35 @@ class Worker:
 
         async def handler() -> Response:
             answer = await self._call(invocation, "fetch", request)
-            return checked_answer(answer, self._handler("fetch"))
+            response = checked_answer(answer, self._handler("fetch"))
+            check_upgrade(response, request)
+            if response.web_socket is not None:
+                response.web_socket = response.web_socket.handed_over()
+            return response
 
         return invocation.run(handler)
+
+    def rpc(self, call: RpcCall) -> SimulationFuture:
+        """Call a method of a fresh instance of the entrypoint, or read a property of it.
+
+        Returns:
+            A future with a copy of the result.
+        """
+        invocation = self._begin()
+
+        async def handler() -> Any:
+            entrypoint = self.script.entrypoint
+            target = object() if entrypoint is None else self._instance(invocation, entrypoint)
+            return await call.run(target, invocation.context, is_entrypoint=True)
+
+        return invocation.rpc(handler)
+
+    def _instance(self, invocation: Invocation, entrypoint: Any) -> Any:
+        try:
+            return entrypoint(invocation.ctx, self._env)
+        except TypeError as error:
+            note_arguments(error, entrypoint, "(ctx, env)", invocation.ctx, self._env)
+            raise
 
     def scheduled(self, cron: str, scheduled_time_ms: int) -> Future[JsDict]:
         """Run the cron handler, and wait for the work it handed to `waitUntil`.
@@ -97,7 +126,7 @@ class Worker:
             outcome = "ok"
             try:
                 await self._call(invocation, "scheduled", controller)
-                await invocation.finish_background()
+                await invocation.background.finish()
             except Exception as error:
                 outcome = "exception"
                 invocation.record_failure("scheduled.failed", error)
@@ -126,12 +155,7 @@ class Worker:
         if entrypoint is None:
             target = self.script.handler(name)
         else:
-            try:
-                instance = entrypoint(invocation.ctx, self._env)
-            except TypeError as error:
-                note_arguments(error, entrypoint, "(ctx, env)", invocation.ctx, self._env)
-                raise
-            target = getattr(instance, name)
+            target = getattr(self._instance(invocation, entrypoint), name)
             if name == "fetch":
                 arguments = arguments[:1]
         try:

@@ -16,7 +16,9 @@ from emulator.bindings.services import Service
 from emulator.durable_objects.context import CURRENT, IoContext
 from emulator.durable_objects.namespace import DurableObjectNamespace
 from emulator.durable_objects.record import ObjectKind
-from emulator.errors import ConfigurationError, WorldError
+from emulator.durable_objects.recovery import asks_for_times
+from emulator.durable_objects.rpc_rules import RpcRules
+from emulator.errors import WorldError
 from emulator.runtime.console import Console
 from emulator.runtime.invocation import Invocation
 from emulator.runtime.loader import Script, load
@@ -25,14 +27,16 @@ from emulator.runtime.statistics import WorldStatistics, statistics_of
 from emulator.runtime.worker import Worker
 from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.rules import Operation
+from emulator.usage import Usage
 from emulator.web.response import checked_answer
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from emulator.bindings.r2 import R2Bucket, R2Storage
-    from emulator.runtime.options import WorldOptions
+    from emulator.durable_objects.record import StorageKind
+    from emulator.runtime.options import ObjectOptions, WorldOptions
     from emulator.runtime.snapshot import WorldSnapshot
     from emulator.simulation.runner import Simulation
     from emulator.web.js_dict import JsDict
@@ -42,8 +46,18 @@ if TYPE_CHECKING:
 __all__ = ["Env", "World"]
 
 # Compatibility dates, from Cloudflare's list of compatibility flags.
-_ENHANCED_ERRORS_SINCE = "2026-04-21"
+_ENHANCED_ERRORS = (
+    "2026-04-21", "enhanced_error_serialization", "legacy_error_serialization",
+)  # fmt: skip
+_PARAMS_ARE_DUPPED = ("2026-01-20", "rpc_params_dup_stubs", "rpc_params_transfer_stubs")
+_IO_TASKS_PREVENT_EVICTION_SINCE = "2026-10-01"
 _DELETE_ALL_DELETES_ALARM_SINCE = "2026-02-24"
+
+
+def _is_on(options: WorldOptions, since: str, on: str, off: str) -> bool:
+    """Whether a behaviour is switched on, by a flag or else by the date."""
+    flags = options.compatibility_flags
+    return on in flags or (off not in flags and options.compatibility_date >= since)
 
 
 @final
@@ -86,9 +100,18 @@ class World:
         self.simulation = simulation
         self.is_disposed = False
         self.console = Console(simulation.clock)
+        self.usage = Usage(options.limits)
+        self.usage.before_report.append(self._note_storage)
         #: The context of test code: it has no gates and cannot lose power.
         self.outside = IoContext(simulation, "test")
         self.outside.is_outside = True
+        self._rpc_rules = self.outside.rpc_rules = RpcRules(
+            bytes_max=options.limits.rpc_bytes_max,
+            bytes_mark=self.usage.mark("rpc_bytes_max"),
+            has_enhanced_errors=_is_on(options, *_ENHANCED_ERRORS),
+            dups_params=_is_on(options, *_PARAMS_ARE_DUPPED),
+            path_depth_max=None if options.limits.is_local else 64,
+        )
         self.namespaces: dict[str, DurableObjectNamespace] = {}
         self.databases: dict[str, Any] = {}
         self.buckets: dict[str, R2Bucket] = {}
@@ -127,16 +150,10 @@ class World:
     def _bind(self) -> None:
         options, bindings = self.options, vars(self.env)
         for name, given in options.durable_objects.items():
-            if not given.uses_sqlite:
-                message = (
-                    f"durable_objects[{name!r}]: the emulator's classes are SQLite-backed; "
-                    "leave useSQLite (or new_classes) out, or run this on the real runtime"
-                )
-                raise ConfigurationError(message)
             cls = self.script.object_class(given.class_name, name)
             self.namespaces[name] = bindings[name] = DurableObjectNamespace(
                 self.simulation,
-                self._kind(cls, prevents_eviction=given.prevents_eviction),
+                self._kind(cls, given),
                 binding_name=name,
                 unique_key=given.unique_key or f"{options.name}-{given.class_name}",
                 outside=self.outside,
@@ -152,16 +169,20 @@ class World:
                 "outbound", options.outbound_service, "outbound.fetch"
             )
 
-    def _kind(self, cls: Any, *, prevents_eviction: bool) -> ObjectKind:
-        date = self.options.compatibility_date
+    def _kind(self, cls: Any, given: ObjectOptions) -> ObjectKind:
+        date, is_local = self.options.compatibility_date, self.options.limits.is_local
+        without_sqlite: StorageKind = "local_kv" if is_local else "kv"
         return ObjectKind(
             cls=cls,
             env=lambda: self.env,
             furnish=self._furnish,
-            limits=self.options.limits,
-            has_enhanced_errors=date >= _ENHANCED_ERRORS_SINCE,
+            usage=self.usage,
+            has_enhanced_errors=self._rpc_rules.has_enhanced_errors,
             delete_all_deletes_alarm=date >= _DELETE_ALL_DELETES_ALARM_SINCE,
-            prevents_eviction=prevents_eviction,
+            io_tasks_prevent_eviction=date >= _IO_TASKS_PREVENT_EVICTION_SINCE,
+            prevents_eviction=given.prevents_eviction,
+            storage="sqlite" if given.uses_sqlite else without_sqlite,
+            keeps_history=given.uses_sqlite and not is_local and asks_for_times(cls),
         )
 
     def _furnish(self, context: IoContext) -> None:
@@ -169,6 +190,8 @@ class World:
         context.logs = self.console
         context.outbound = self._outbound
         context.world = self
+        context.rpc_rules = self._rpc_rules
+        context.count_in(self.usage)
 
     def _bucket(self, binding_name: str, bucket_name: str) -> R2Bucket:
         from emulator.bindings.r2 import DOCUMENTED, WORKERD, R2Bucket, R2Storage
@@ -214,22 +237,21 @@ class World:
             binding.apply_migrations(given.migrations)
 
     def _service(self, binding_name: str, given: Any, operation: str) -> Service:
-        return Service(
-            self._answerer(binding_name, given),
-            binding_name=binding_name,
-            operation=operation,
-            outside=self.outside,
-        )
-
-    def _answerer(self, name: str, given: Any) -> Callable[[Request], Awaitable[Response]]:
-        if isinstance(given, str) or inspect.isclass(given) or inspect.ismodule(given):
-            return self._worker(load(script_path=None, worker=given), name).fetch
-
         async def answer(request: Request) -> Response:
             response = given(request)
             return checked_answer(await response if is_awaitable(response) else response)
 
-        return answer
+        worker: Worker | None = None
+        if isinstance(given, str) or inspect.isclass(given) or inspect.ismodule(given):
+            worker = self._worker(load(script_path=None, worker=given), binding_name)
+        return Service(
+            answer if worker is None else worker.fetch,
+            binding_name=binding_name,
+            operation=operation,
+            is_external=operation == "outbound.fetch",
+            outside=self.outside,
+            rpc=None if worker is None else worker.rpc,
+        )
 
     # -- events ----------------------------------------------------------------------------
 
@@ -306,6 +328,11 @@ class World:
         """
         self.check_open()
         fill(self, snapshot)
+
+    def _note_storage(self) -> None:
+        for namespace in self.namespaces.values():
+            for record in namespace.records():
+                record.note_storage()
 
     def statistics(self) -> WorldStatistics:
         """What its objects hold, as far as a report shows it."""

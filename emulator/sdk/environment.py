@@ -84,7 +84,7 @@ def wait_until(awaitable: Awaitable[Any]) -> None:
     if owner is None:
         message = "workers.wait_until() belongs to an event, and a script that loads is none"
         raise WorldError(message)
-    owner.wait_until(awaitable)
+    owner.background.start(awaitable)
 
 
 async def fetch(resource: str | Request, **options: Any) -> Response:

@@ -21,13 +21,33 @@ __all__ = ["install"]
 
 _HOMES: Final = {
     "workers": "emulator.sdk.workers",
+    "workers.asgi": "emulator.sdk.workers.asgi",
+    "workers.blob": "emulator.web.blob",
+    "workers.entrypoints": "emulator.sdk.workers.entrypoints",
+    "workers.formdata": "emulator.web.form_data",
+    "workers.gateway": "emulator.sdk.workers.gateway",
+    "workers.request": "emulator.web.request",
+    "workers.response": "emulator.web.response",
+    "workers.rpc": "emulator.sdk.workers.rpc",
+    "workers.types": "emulator.sdk.workers.types",
+    "workers.utils": "emulator.sdk.workers.utils",
+    "workers.workflows": "emulator.sdk.workers.workflows",
+    "workers.wsgi": "emulator.sdk.workers.wsgi",
+    # How code from before `workers.asgi` spells it; Cloudflare's package has it too.
+    "asgi": "emulator.sdk.workers.asgi",
     "js": "emulator.sdk.js",
     "pyodide": "emulator.sdk.pyodide",
     "pyodide.ffi": "emulator.sdk.pyodide.ffi",
+    "pyodide.http": "emulator.sdk.pyodide.http",
 }
+_PACKAGES: Final = ("workers", "pyodide")
 
 #: How the records of the distributions begin that ship these names.
-_DISTRIBUTIONS: Final = {"workers": "workers_runtime_sdk-", "pyodide": "pyodide_py-"}
+_DISTRIBUTIONS: Final = {
+    "workers": "workers_runtime_sdk-",
+    "asgi": "workers_runtime_sdk-",
+    "pyodide": "pyodide_py-",
+}
 
 
 @final
@@ -39,10 +59,18 @@ class _SdkFinder:
     ) -> ModuleSpec | None:
         """The module of the SDK under this name, unless the user has one of his own."""
         home = _HOMES.get(name)
-        if home is None or _is_users_own(name):
+        if home is None:
+            return None
+        top, dot, _ = name.partition(".")
+        if dot:
+            # A part belongs to whom the whole does.
+            spec = getattr(sys.modules.get(top), "__spec__", None)
+            if not isinstance(getattr(spec, "loader", None), _SdkLoader):
+                return None
+        elif _is_users_own(name):
             return None
         loader: Any = _SdkLoader(home)
-        return ModuleSpec(name, loader, is_package=name == "pyodide")
+        return ModuleSpec(name, loader, is_package=name in _PACKAGES)
 
 
 @final
@@ -65,15 +93,14 @@ class _SdkLoader:
 
 def _is_users_own(name: str) -> bool:
     """Whether there is a package of this name that is not Cloudflare's or Pyodide's."""
-    top = name.partition(".")[0]
     others = (finder for finder in sys.meta_path if not isinstance(finder, _SdkFinder))
-    spec = next(filter(None, (finder.find_spec(top, None) for finder in others)), None)
+    spec = next(filter(None, (finder.find_spec(name, None) for finder in others)), None)
     if spec is None or spec.origin is None:
         return False  # Nothing, or a folder that happens to bear the name.
     folder, file = os.path.split(spec.origin)
     if file == "__init__.py":
         folder = os.path.dirname(folder)
-    distribution = _DISTRIBUTIONS.get(top)
+    distribution = _DISTRIBUTIONS.get(name)
     if distribution is None:
         return True
     return not any(entry.startswith(distribution) for entry in os.listdir(folder))

@@ -11,6 +11,8 @@ import asyncio
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
+from emulator.simulation.chaining import chained, finished
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
@@ -32,6 +34,13 @@ __all__ = [
 
 class Owner(Protocol):
     """Somebody whose code runs, and whose power can be cut."""
+
+    @property
+    def timers_max(self) -> int:
+        """How many timers he may have running."""
+
+    def refuse_timer(self, active_count: int) -> BaseException:
+        """What the one who sets another timer is told."""
 
     def admit(self, handle: Handle) -> None:
         """A timer of this owner is due: hand it to the loop's `enqueue` when it may enter."""
@@ -137,7 +146,31 @@ class BackgroundDelivery(Delivery):
     is_background = True
 
 
-class SimulationTask(asyncio.Task[Any]):
+class _Promise:
+    """The names that the futures of Pyodide's loop have (pyodide.webloop.PyodideFuture)."""
+
+    __slots__ = ()
+
+    def then(
+        self,
+        on_fulfilled: Callable[[Any], Any] | None = None,
+        on_rejected: Callable[[Any], Any] | None = None,
+    ) -> asyncio.Task[Any]:
+        """A future with what one of the callbacks, plain or async, gives."""
+        future: Any = self
+        return chained(future, on_fulfilled, on_rejected)
+
+    def catch(self, on_rejected: Callable[[Any], Any]) -> asyncio.Task[Any]:
+        """A future with the value, or with what the callback makes of the error."""
+        return self.then(None, on_rejected)
+
+    def finally_(self, on_finally: Callable[[], Any]) -> asyncio.Task[Any]:
+        """A future with the same end, after the callback."""
+        future: Any = self
+        return finished(future, on_finally)
+
+
+class SimulationTask(_Promise, asyncio.Task[Any]):
     """A task whose hash is a sequence number instead of an address.
 
     Attributes:
@@ -164,7 +197,7 @@ class SimulationTask(asyncio.Task[Any]):
             return sequence
 
 
-class SimulationFuture(asyncio.Future[Any]):
+class SimulationFuture(_Promise, asyncio.Future[Any]):
     """A future whose hash is a sequence number, and which can say what it waits for."""
 
     __slots__ = ("_sequence", "place", "waits_for")

@@ -42,7 +42,7 @@ from emulator.simulation.schedules import Fifo, Schedule
 from emulator.simulation.waiters import describe_waiters
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable, Iterator
     from typing import TypeVar, TypeVarTuple
 
     T = TypeVar("T")
@@ -70,6 +70,8 @@ HORIZON_S: Final = 2 * HORIZON_MS // 1000
 _EAGER_FACTORY: Final = getattr(asyncio, "eager_task_factory", object())
 #: Tie rank of what must come last at its instant (the end of `advance`).
 LAST: Final = 1 << 62
+#: Before that, and behind all others.
+LATE: Final = 1 << 61
 
 
 class SimulationLoop(Refusals, asyncio.BaseEventLoop):
@@ -100,6 +102,8 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         self._task_count = 0
         self._cancelled_count = 0
         self._background_count = 0
+        self._timers_unwatched = HORIZON_MS
+        self._timers_left: dict[Owner, int] = {}
         self._lanes: dict[Hashable, tuple[int, int]] = {}
         self._turn_end: list[Callable[[], None]] = []
         self._idle_waiters: list[asyncio.Future[None]] = []
@@ -163,6 +167,8 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         )
         self._insertions = order = self._insertions + 1
         heappush(self._heap, (due_ms, order, handle))
+        if len(self._heap) > self._timers_unwatched:
+            self._watch(handle)
         return handle
 
     def call_at(
@@ -218,12 +224,21 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         heappush(self._heap, (due_ms, (tie << 40) + order, handle))
         return handle
 
+    def deliver_late(self, due_ms: int, callback: Callable[..., object]) -> Delivery:
+        """Like `deliver`, behind all others that fall due by then."""
+        return self._deliver_behind(due_ms, callback, LATE)
+
     def deliver_last(self, due_ms: int, callback: Callable[..., object]) -> Delivery:
-        """Like `deliver`, behind everything else that falls due by then."""
+        """Like `deliver`, behind everything else that falls due by then, the late too."""
+        return self._deliver_behind(due_ms, callback, LAST)
+
+    def _deliver_behind(
+        self, due_ms: int, callback: Callable[..., object], rank: int
+    ) -> Delivery:
         due_ms = max(due_ms, self.clock.now_ms)
         handle = Delivery(callback, (), self.platform_context, self, due_ms)
         self._insertions += 1
-        heappush(self._heap, (due_ms, LAST + self._insertions, handle))
+        heappush(self._heap, (due_ms, rank + self._insertions, handle))
         return handle
 
     def at_turn_end(self, callback: Callable[[], None]) -> None:
@@ -241,6 +256,33 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
             heap[:] = [entry for entry in heap if entry[2].callback is not None]
             heapify(heap)
             self._cancelled_count = 0
+
+    def watch_timers(self, count: int) -> None:
+        """From now on somebody may not have more timers than this running."""
+        self._timers_unwatched = min(count, self._timers_unwatched)
+
+    def _watch(self, handle: TimerHandle) -> None:
+        """A timer was set while there are many: its owner may have too many.
+
+        Raises:
+            BaseException: What the owner says about it; the timer is cancelled.
+        """
+        owner = handle.context.get(OWNER)
+        if owner is None:
+            return
+        left = self._timers_left.get(owner, 0)
+        if left > 0:
+            self._timers_left[owner] = left - 1
+            return
+        count = sum(1 for timer in self._timers() if timer.context.get(OWNER) is owner)
+        if count > owner.timers_max:
+            handle.cancel()
+            raise owner.refuse_timer(count - 1)
+        # Counting again is due when so many more have been set.
+        self._timers_left[owner] = owner.timers_max - count
+
+    def _timers(self) -> Iterator[TimerHandle]:
+        return (t for _, _, t in self._heap if t.callback is not None and not t.is_delivery)
 
     # -- idleness --------------------------------------------------------------------------
 
@@ -447,6 +489,7 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         Args:
             owner: What `OWNER` was when the code started. It is kept until the loop closes.
         """
+        self._timers_left.pop(owner, None)  # type: ignore[call-overload]  # Any owner.
         self._graveyard.bury(owner, self.unfinished_tasks())
 
     def is_buried(self, owner: object) -> bool:

@@ -14,7 +14,7 @@ import apsw
 
 __all__ = ["Authorizer"]
 
-_RESERVED_PREFIX: Final = "_cf_"
+RESERVED_PREFIX: Final = "_cf_"
 
 _FUNCTIONS_BY_KIND: Final = (
     # Core. SQLite itself refuses load_extension, in the platform's words.
@@ -110,6 +110,9 @@ class Authorizer:
     """Asked by SQLite while it compiles a statement.
 
     Attributes:
+        is_local: Whether reserved names are told from others as local workerd does it, by case
+            and not in RENAME TO (its sqlite.c++ of version 1.20260426; newer ones do it as
+            documented).
         is_user: Whether the statement is a worker's own. Off, everything is allowed.
         touched_pragmas: Settings which user SQL has changed since they were last reset.
         has_gone_beyond_rows: Whether user SQL ever did more than read and write rows and call
@@ -119,6 +122,7 @@ class Authorizer:
     """
 
     def __init__(self) -> None:
+        self.is_local = False
         self.is_user = False
         self.touched_pragmas: dict[str, None] = {}
         self.has_gone_beyond_rows = False
@@ -147,18 +151,20 @@ class Authorizer:
     ) -> bool:
         if action not in _ROW_ACTIONS:
             self.has_gone_beyond_rows = True
-        if trigger is not None and _is_reserved(trigger):
+        if trigger is not None and self._is_reserved(trigger):
             return False
         if action == apsw.SQLITE_ALTER_TABLE:
             # The database comes first here, and DROP COLUMN passes a column where every
             # other action has the database.
-            return first == "main" and not _is_reserved(second)
+            return first == "main" and not self._is_reserved(second)
         if database is not None and database != "main":
             # ALTER TABLE looks after temporary triggers as well; nothing else may.
             return database == "temp" and action in (apsw.SQLITE_READ, apsw.SQLITE_UPDATE)
         which = _NAMED_ACTIONS.get(action)
         if which is not None:
-            return not (_is_reserved(first) or (which == _BOTH and _is_reserved(second)))
+            return not (
+                self._is_reserved(first) or (which == _BOTH and self._is_reserved(second))
+            )
         if action in (apsw.SQLITE_SELECT, apsw.SQLITE_RECURSIVE, apsw.SQLITE_ANALYZE):
             # A bare ANALYZE goes over the reserved tables too, and is allowed.
             return True
@@ -171,7 +177,7 @@ class Authorizer:
             return self._may_pragma((first or "").lower(), second)
         if action in (apsw.SQLITE_CREATE_VTABLE, apsw.SQLITE_DROP_VTABLE):
             module = (second or "").lower()
-            return module in _MODULES and not _is_reserved(first)
+            return module in _MODULES and not self._is_reserved(first)
         return False
 
     def _may_pragma(self, name: str, argument: str | None) -> bool:
@@ -183,16 +189,20 @@ class Authorizer:
         if name in _BARE_PRAGMAS:
             return argument is None
         if name in _NAMED_PRAGMAS:
-            return argument is not None and not _is_reserved(argument)
+            return argument is not None and not self._is_reserved(argument)
         if name in _OPTIONAL_PRAGMAS:
-            return not _is_reserved(argument)
+            return not self._is_reserved(argument)
         if name == "optimize":
             return argument is None or _is_integer(argument)
         return False
 
-
-def _is_reserved(name: str | None) -> bool:
-    return name is not None and name[:4].lower() == _RESERVED_PREFIX
+    def _is_reserved(self, name: str | None) -> bool:
+        if name is None:
+            return False
+        prefix = name[: len(RESERVED_PREFIX)]
+        return prefix == RESERVED_PREFIX or (
+            not self.is_local and prefix.lower() == RESERVED_PREFIX
+        )
 
 
 def _is_integer(text: str) -> bool:

@@ -31,16 +31,22 @@ if TYPE_CHECKING:
 
     from emulator.sqlite.query import Row, SqlValue
 
-__all__ = ["MEMORY", "OURS", "Link", "give_back", "take"]
+__all__ = ["MEMORY", "OURS", "PAGE_COUNT_MAX", "Link", "give_back", "take"]
 
 #: Keeps our statements apart from a worker's in apsw's cache, whose key has the flags in
 #: it: a text that we have compiled with all permissions is never handed to a worker.
 OURS: Final = apsw.SQLITE_PREPARE_PERSISTENT
 
 MEMORY: Final = ":memory:"
+#: What SQLite allows at most, and by itself.
+PAGE_COUNT_MAX: Final = 2**32 - 2
 
 INT64_MAX: Final = 2**63 - 1
 _LEADING_INTEGER: Final = re.compile(r"\s*[+-]?[0-9]{1,18}", re.ASCII)
+
+#: Virtual tables which the platform's build has too; the authorizer says which can be made.
+#: The others show how a database is kept (`dbstat`, `sqlite_dbpage`).
+_MODULES: Final = ("fts5", "fts5vocab", "json_each", "json_tree", "rtree", "rtree_i32")
 
 #: What emptying the tables does not put back: whoever changed one of these is not kept.
 _FACTS: Final = (
@@ -85,6 +91,7 @@ class Link:
     __slots__ = (
         "_changes_before",
         "_facts",
+        "_page_count_max",
         "authorizer",
         "connection",
         "cursor",
@@ -104,15 +111,23 @@ class Link:
         self.open_query_count = 0
         self.random_bytes: Callable[[int], bytes] = _no_chance
         self._changes_before = 0
+        self._page_count_max = PAGE_COUNT_MAX
         self.connection = connection = apsw.Connection(path, vfs=VFS_NAME)
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
         apply_limits(connection, value_bytes_max)
         connection.authorizer = self.authorizer
+        connection.drop_modules(_MODULES)
         self._add_functions()
         if image is not None:
             _copy(image, connection)
         self.cursor = connection.cursor()
         self._facts = self._read_facts() if self.image else []
+
+    def limit_pages(self, count_max: int) -> None:
+        """Let the database have no more pages than so many; those it has stay."""
+        if count_max != self._page_count_max:
+            self._run(f"PRAGMA max_page_count = {count_max}")
+            self._page_count_max = count_max
 
     @property
     def total_changes(self) -> int:
@@ -130,14 +145,18 @@ class Link:
                 raise SqlError(message, code="SQLITE_TOOBIG")
             return self.random_bytes(size_bytes)
 
+        def changes(*_: SqlValue) -> int:
+            return self.connection.changes() if self.total_changes else 0
+
         def total_changes(*_: SqlValue) -> int:
             return self.total_changes
 
         add, flags = self.connection.create_scalar_function, apsw.SQLITE_INNOCUOUS
-        # SQLite's own generator is one for the whole process, its count of changes one for
+        # SQLite's own generator is one for the whole process, its counts of changes are of
         # the life of the connection.
         add("random", random, 0, flags=flags)
         add("randomblob", randomblob, 1, flags=flags)
+        add("changes", changes, 0, flags=flags)
         add("total_changes", total_changes, 0, flags=flags)
 
     def empty(self) -> bool:
@@ -157,9 +176,13 @@ class Link:
                 self._run(statement)
         except apsw.Error:
             return False  # Foreign keys may want an order that we do not know.
+        self.begin_session()
+        return True
+
+    def begin_session(self) -> None:
+        """Begin to count anew."""
         self._changes_before = self.connection.total_changes()
         self.connection.set_last_insert_rowid(0)
-        return True
 
     def close(self) -> None:
         """Close it; open queries are dropped."""
@@ -239,9 +262,7 @@ def _emptying(image: bytes) -> tuple[str, ...] | None:
         return None
     finally:
         connection.close()
-    # The last one once more, for `changes()` to be 0 again.
-    deletions = [f"DELETE FROM {table}" for table in [*tables, *tables[-1:]]]
-    return ("BEGIN", *deletions, "COMMIT")
+    return ("BEGIN", *[f"DELETE FROM {table}" for table in tables], "COMMIT")
 
 
 def _copy(image: bytes, connection: apsw.Connection) -> None:

@@ -14,17 +14,17 @@ import apsw
 
 from emulator.sqlite.clock_vfs import CLOCK
 from emulator.sqlite.committed import committed_image
-from emulator.sqlite.connections import MEMORY, OURS, give_back, take
+from emulator.sqlite.connections import MEMORY, OURS, PAGE_COUNT_MAX, give_back, take
 from emulator.sqlite.errors import SqlError, sql_error
 from emulator.sqlite.limits import VALUE_BYTES_MAX, Profile
-from emulator.sqlite.query import Query, Row, SqlValue
+from emulator.sqlite.query import Query, Row, SqlValue, is_plain_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from emulator.sqlite.connections import Link
 
-__all__ = ["Database", "Snapshot", "image_of"]
+__all__ = ["Database", "Snapshot", "image_of", "is_plain_write"]
 
 _PAGE_BYTES: Final = 4096
 
@@ -51,6 +51,8 @@ class Database:
         path: A file, or ":memory:".
         profile: Whose limits hold: those of an object's storage, or those of D1.
         value_bytes_max: The largest string, blob or row, if not the profile's.
+        size_bytes_max: How large it may become; None is as large as it likes.
+        is_local: Where local workerd tells reserved names in another way, do as it does.
     """
 
     def __init__(
@@ -61,11 +63,17 @@ class Database:
         path: str = MEMORY,
         profile: Profile = "durable_object",
         value_bytes_max: int | None = None,
+        size_bytes_max: int | None = None,
+        is_local: bool = False,
     ) -> None:
         self._now_ms = now_ms
         self._random_bytes = random_bytes
         self._path = path
         self._value_bytes_max = value_bytes_max or VALUE_BYTES_MAX[profile]
+        self._page_count_max = (
+            PAGE_COUNT_MAX if size_bytes_max is None else max(size_bytes_max // _PAGE_BYTES, 1)
+        )
+        self._is_local = is_local
         #: What it began with, or was at its last snapshot.
         self._image: bytes | None = None
         #: Whether other databases are likely to begin with the same image.
@@ -82,6 +90,8 @@ class Database:
             self._path, self._image, self._value_bytes_max, is_common=self._is_common
         )
         link.random_bytes = self._random_bytes
+        link.authorizer.is_local = self._is_local
+        link.limit_pages(self._page_count_max)
         return link
 
     # -- SQL of our own --------------------------------------------------------------------
@@ -138,12 +148,20 @@ class Database:
 
     # -- SQL of a worker -------------------------------------------------------------------
 
-    def query(self, sql: str, bindings: Sequence[SqlValue] = ()) -> Query:
+    def query(
+        self,
+        sql: str,
+        bindings: Sequence[SqlValue] = (),
+        *,
+        before_write: Callable[[], object] | None = None,
+    ) -> Query:
         """Run SQL of a worker, with the platform's permissions.
 
         Args:
             sql: One or more statements; the last gives the rows.
             bindings: Values for the last statement's parameters, by position.
+            before_write: Called before each statement that may write, once it is known to
+                be valid.
 
         Returns:
             The query, run up to its first row.
@@ -151,28 +169,58 @@ class Database:
         Raises:
             SqlError: With the platform's text.
         """
+        return Query(self._link or self._open(), self._now_ms, sql, bindings, before_write)
+
+    def change_rows(self, sql: str, bindings: Sequence[SqlValue]) -> int:
+        """Run a worker's SQL of which `is_plain_write` holds: `query` without what it spends
+        on rows.
+
+        Returns:
+            How many rows were changed, also by triggers and foreign keys.
+
+        Raises:
+            SqlError: With the platform's text.
+        """
         link = self._link or self._open()
+        total_changes = link.connection.total_changes
+        CLOCK.now_ms = self._now_ms
+        link.authorizer.is_user = True
+        before = total_changes()
         try:
-            return Query(link, self._now_ms, sql, bindings)
+            link.cursor.execute(sql, bindings)
+        except apsw.Error as error:
+            raise sql_error(error) from None
         finally:
-            if "foreign_keys" in link.authorizer.touched_pragmas:
-                # On the platform every statement runs in a transaction, where SQLite
-                # ignores this setting; here one may run outside.
-                link.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
-                del link.authorizer.touched_pragmas["foreign_keys"]
+            link.authorizer.is_user = False
+        return total_changes() - before
 
     def reset_pragmas(self) -> None:
-        """Put back the settings which a worker's SQL changed.
-
-        Cloudflare documents that they last for the current transaction.
-        """
+        """Put back the settings which a worker's SQL changed."""
         link = self._link
         if link is None or not link.authorizer.touched_pragmas:
             return
         touched = link.authorizer.touched_pragmas
         for name in touched:
-            self.execute(f"PRAGMA {name}=off")
+            if name == "foreign_keys":
+                # The pragma has no effect within a transaction.
+                link.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
+            else:
+                self.execute(f"PRAGMA {name}=off")
         touched.clear()
+
+    def begin_session(self) -> None:
+        """Be to a worker's SQL as on a new connection: its settings, and what `changes`,
+        `total_changes` and `last_insert_rowid` tell."""
+        self.reset_pragmas()
+        if self._link is not None:
+            self._link.begin_session()
+
+    def end_deferral(self) -> None:
+        """Put `defer_foreign_keys` back, as COMMIT does and a nested RELEASE does not."""
+        link = self._link
+        if link is not None and "defer_foreign_keys" in link.authorizer.touched_pragmas:
+            self.execute("PRAGMA defer_foreign_keys=off")
+            del link.authorizer.touched_pragmas["defer_foreign_keys"]
 
     # -- transactions ----------------------------------------------------------------------
 
@@ -226,6 +274,14 @@ class Database:
     def last_insert_rowid(self) -> int:
         """The row id that the last insert gave; 0 before the first."""
         return (self._link or self._open()).connection.last_insert_rowid()
+
+    @property
+    def file_size_bytes(self) -> int:
+        """What it takes, pages that are free again included."""
+        if self._link is None:
+            return len(self._image or b"")
+        pages: int = self.execute("PRAGMA page_count")[0][0]
+        return pages * _PAGE_BYTES
 
     @property
     def database_size_bytes(self) -> int:

@@ -35,6 +35,11 @@ TRANSACTION_REFUSED: Final = (
     "write coalescing."
 )
 
+_NOT_UTF_8: Final = (
+    "A TEXT value of the result is not UTF-8, which the emulator cannot read: select it as a "
+    "BLOB, with CAST(... AS BLOB)."
+)
+
 #: Codes after which SQLite may have rolled the whole transaction back by itself, so the
 #: object cannot go on (workerd's sqlite.c++, the critical error callback).
 _CRITICAL: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM", "SQLITE_INTERRUPT")
@@ -60,13 +65,16 @@ class SqlError(JsException):
         return self.code in _CRITICAL
 
 
-def sql_error(error: apsw.Error) -> SqlError:
+def sql_error(error: apsw.Error | UnicodeDecodeError) -> SqlError:
     """What apsw raised, as the platform says it.
 
     Args:
         error: The exception of apsw. One that holds no code of SQLite is an error of ours
-            in calling apsw, or a count of bindings that does not fit.
+            in calling apsw, or a count of bindings that does not fit, or text that Python
+            cannot hold: the platform shows U+FFFD in it.
     """
+    if isinstance(error, UnicodeDecodeError):
+        return SqlError(_NOT_UTF_8)
     facts: Any = error
     result = getattr(facts, "result", None)
     if result is None:

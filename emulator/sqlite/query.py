@@ -30,8 +30,13 @@ if TYPE_CHECKING:
 
     from emulator.sqlite.connections import Link
 
-__all__ = ["Query", "Row", "SqlValue"]
+__all__ = ["Query", "Row", "SqlValue", "is_plain_write"]
 
+#: Statements that write rows and give none. Whatever else is in the text sends it to `Query`.
+_PLAIN_WRITE: Final = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
+_NOT_PLAIN: Final = re.compile("RETURNING|ROLLBACK|\0", re.IGNORECASE)
+
+_CREATE: Final = re.compile(r"\s*CREATE\b", re.IGNORECASE)
 _RESERVED_RENAME: Final = re.compile(r"\brename\s+to\s+[\"'`\[]?_cf_", re.IGNORECASE)
 
 SqlValue: TypeAlias = int | float | str | bytes | None
@@ -47,14 +52,37 @@ class Query:
         now_ms: The clock of the database.
         sql: One or more statements.
         bindings: Values for the parameters of the last statement, by position.
+        before_write: Called before the first step of each statement that may write. It may
+            run SQL of our own.
 
     Attributes:
         columns: The names of the result's columns.
         is_readonly: Whether SQLite says of every statement that it writes nothing.
+        is_canceled: Whether it was ended by `cancel`.
+        is_finished: Whether the statement has been left: every row was read, it failed, or
+            it was closed.
+        read_count: Rows that the last statement has given so far, the one ahead among them.
+        change_count: Rows that were changed before the first row came.
 
     Raises:
         SqlError: What SQLite or the platform refuses.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_ahead",
+        "_authorizer",
+        "_before_write",
+        "_cursor",
+        "_link",
+        "_now_ms",
+        "change_count",
+        "columns",
+        "is_canceled",
+        "is_finished",
+        "is_readonly",
+        "read_count",
+    )
 
     def __init__(
         self,
@@ -62,17 +90,21 @@ class Query:
         now_ms: Callable[[], int],
         sql: str,
         bindings: Sequence[SqlValue],
+        before_write: Callable[[], object] | None = None,
     ) -> None:
         self.columns: tuple[str, ...] = ()
         self.is_readonly = True
+        self.is_canceled = self.is_finished = False
+        self.read_count = 0
+        self._before_write = before_write
         self._link = link
         self._authorizer = link.authorizer
         self._now_ms = now_ms
         self._cursor = cursor = link.connection.cursor()
-        self._is_closed = False
         link.open_query_count += 1
         cursor.exec_trace = self._started
         self._ahead: Row | None = None
+        changes_before = link.connection.total_changes()
         try:
             pieces = _pieces(sql)
             for piece in pieces[:-1]:
@@ -81,6 +113,13 @@ class Query:
         except BaseException:
             self.close()
             raise
+        # Without a circle, whoever lets go of a query ends it.
+        cursor.exec_trace = None
+        self.change_count = link.connection.total_changes() - changes_before
+        if self._ahead is None:
+            self.close()
+        else:
+            self.read_count = 1
 
     def _started(self, cursor: apsw.Cursor, _sql: str, _bindings: Any) -> bool:
         # Called before the first step: afterwards apsw no longer tells the columns of a
@@ -88,20 +127,27 @@ class Query:
         self.columns = tuple([column[0] for column in cursor.get_description()])
         if not cursor.is_readonly:
             self.is_readonly = False
+            if self._before_write is not None:
+                self._authorizer.is_user = False
+                self._before_write()
+                self._authorizer.is_user = True
         return True
 
     def _execute(self, piece: str, bindings: Sequence[SqlValue] | None) -> None:
         self.columns = ()
-        if ("_cf_" in piece or "_CF_" in piece) and _RESERVED_RENAME.search(piece):
+        authorizer = self._authorizer
+        if not authorizer.is_local and _RESERVED_RENAME.search(piece):
             # ALTER TABLE asks the authorizer about the old name only.
             message = "not authorized: SQLITE_AUTH"
             raise SqlError(message, code="SQLITE_AUTH")
         CLOCK.now_ms = self._now_ms
-        authorizer = self._authorizer
         authorizer.is_user = True
         authorizer.has_refused_transaction = False
         try:
-            self._cursor.execute(piece, bindings)
+            # The platform keeps only the last statement of a text compiled. One that exists
+            # already must be found while compiling, for its offset to be told.
+            can_cache = bindings is not None and not _CREATE.match(piece)
+            self._cursor.execute(piece, bindings, can_cache=can_cache)
             if not self.columns and is_blank(piece):
                 raise SqlError(NO_STATEMENT)
             self._ahead = self._cursor.fetchone()
@@ -117,7 +163,7 @@ class Query:
             if authorizer.has_refused_transaction:
                 raise SqlError(TRANSACTION_REFUSED) from None
             raise sql_error(error) from None
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:
             raise sql_error(error) from None
         finally:
             authorizer.is_user = False
@@ -133,10 +179,15 @@ class Query:
         self._authorizer.is_user = True
         try:
             self._ahead = self._cursor.fetchone()
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:
+            self.close()
             raise sql_error(error) from None
         finally:
             self._authorizer.is_user = False
+        if self._ahead is None:
+            self.close()
+        else:
+            self.read_count += 1
         return row
 
     def fetch_all(self) -> list[Row]:
@@ -148,25 +199,48 @@ class Query:
         if self._ahead is None:
             return []
         rows = [self._ahead]
-        self._ahead = None
         CLOCK.now_ms = self._now_ms
         self._authorizer.is_user = True
         try:
             rows += self._cursor.fetchall()
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:
             raise sql_error(error) from None
         finally:
             self._authorizer.is_user = False
+            self.close()
+        self.read_count += len(rows) - 1
         return rows
+
+    def cancel(self) -> None:
+        """What it reads is about to be deleted."""
+        if not self.is_finished:
+            self.is_canceled = True
+            self.close()
 
     def close(self) -> None:
         """Let go of the statement; rows that are left are not read."""
-        if self._is_closed:
+        if self.is_finished:
             return
-        self._is_closed = True
+        self.is_finished = True
         self._ahead = None
         self._cursor.close(force=True)
         self._link.open_query_count -= 1
+
+
+@lru_cache(maxsize=512)
+def is_plain_write(sql: str) -> bool:
+    """Whether a text is one statement that changes rows and gives none.
+
+    A text of which that cannot be told at a glance is not.
+    """
+    semicolon = sql.find(";")
+    return (
+        sql.isascii()
+        and len(sql) <= SQL_BYTES_MAX
+        and semicolon in (-1, len(sql) - 1)
+        and _PLAIN_WRITE.match(sql) is not None
+        and _NOT_PLAIN.search(sql) is None
+    )
 
 
 @lru_cache(maxsize=128)

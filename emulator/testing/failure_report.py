@@ -39,6 +39,7 @@ _SENTENCES: Final = {
     "crash": "{subject}: power cut ({cause})",
     "evict": "{subject}: evicted",
     "fault": "fault at {subject} of {actor}: {rule}",
+    "recovery": "{subject}: its storage goes back to a bookmark",
     "reset": "{subject}: reset ({error})",
     "scheduled.failed": "{subject}: the cron handler has failed with {error}",
     "start": "{subject}: a new instance starts",

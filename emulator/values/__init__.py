@@ -1,7 +1,7 @@
 """values: what a JavaScript value is in Python, how it is copied, and its bytes.
 
 Promises: `serialize` and `deserialize` (V8's wire format 15, as workerd stores it),
-`structured_clone` (a copy by the same rules), `serialized_size` and `serialized_size_bound`
+`structured_clone` (a copy by the same rules), `serialized_size` and `serialized_size_at_most`
 (how large a message is), and the types `JsDict`, `JsMap`, `undefined`.
 Leaves to others: keys and limits of storage, the stubs that functions become.
 """
@@ -11,8 +11,9 @@ from __future__ import annotations
 from emulator.values.clone import structured_clone
 from emulator.values.deserializer import deserialize
 from emulator.values.js_map import JsMap
+from emulator.values.refusals import refusal
 from emulator.values.serializer import serialize, serialized_size
-from emulator.values.sizes import RPC_BYTES_MAX, serialized_size_bound
+from emulator.values.sizes import RPC_BYTES_MAX, serialized_size_at_most
 from emulator.values.undefined import Undefined, undefined
 from emulator.web.js_dict import JsDict
 
@@ -22,9 +23,10 @@ __all__ = [
     "JsMap",
     "Undefined",
     "deserialize",
+    "refusal",
     "serialize",
     "serialized_size",
-    "serialized_size_bound",
+    "serialized_size_at_most",
     "structured_clone",
     "undefined",
 ]

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from array import array
 from datetime import datetime
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
-from emulator.errors import js_error
+from emulator.errors import JsException, js_error
 from emulator.values.conversion import (
+    DOM_EXCEPTIONS,
     date_of_ms,
     error_fields,
     hashable,
@@ -28,8 +29,12 @@ from emulator.values.conversion import (
 from emulator.values.js_map import JsMap
 from emulator.values.refusals import passes_by_reference, refusal
 from emulator.values.undefined import Undefined
+from emulator.web.headers import Headers
 from emulator.web.js_dict import JsDict
 from emulator.web.uint8_array import Uint8Array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["structured_clone"]
 
@@ -39,13 +44,23 @@ _CONTAINERS: Final = (dict, list, set, frozenset, Exception)
 _BUFFERS: Final = (bytes, bytearray, memoryview, array)
 
 
-def structured_clone(value: Any, *, for_storage: bool) -> Any:
+def structured_clone(
+    value: Any,
+    *,
+    for_storage: bool,
+    transfer: Callable[[Any], Any] | None = None,
+    has_enhanced_errors: bool = False,
+) -> Any:
     """A copy that shares nothing with the value, as the other side would see it.
 
     Args:
         value: Any Python value.
         for_storage: Only data. Otherwise functions, streams, Headers, Request, Response
             and objects marked `__rpc_passthrough__ = True` are in the copy themselves.
+        transfer: Gives what is in the copy for such a value, and for any other that is no
+            data, or raises. Then the message is one that Cloudflare's `workers` package
+            sends, which has no tuples and no bytearrays.
+        has_enhanced_errors: Names and own properties of the platform's errors survive.
 
     Returns:
         The copy: dicts with string keys as JsDict in JavaScript's property order, other
@@ -55,11 +70,13 @@ def structured_clone(value: Any, *, for_storage: bool) -> Any:
     Raises:
         JsException: DataCloneError, if something in it cannot be cloned.
         JsRangeError: It is nested too deeply, or a date is beyond what Python knows.
+        TypeError: With `transfer`, for a tuple or bytearray.
     """
     if type(value) in _AS_THEY_ARE:
         return value
     try:
-        return _Cloner(for_storage=for_storage).clone(value)
+        cloner = _Cloner(transfer, for_storage=for_storage, keeps_all=has_enhanced_errors)
+        return cloner.clone(value)
     except RecursionError:
         raise js_error("RangeError", "Maximum call stack size exceeded") from None
 
@@ -68,9 +85,13 @@ def structured_clone(value: Any, *, for_storage: bool) -> Any:
 class _Cloner:
     """One clone in the making, and the copies of the containers met so far."""
 
-    __slots__ = ("copies", "for_storage")
+    __slots__ = ("copies", "for_storage", "keeps_all", "transfer")
 
-    def __init__(self, *, for_storage: bool) -> None:
+    def __init__(
+        self, transfer: Callable[[Any], Any] | None, *, for_storage: bool, keeps_all: bool
+    ) -> None:
+        self.transfer = transfer
+        self.keeps_all = keeps_all
         self.for_storage = for_storage
         # By identity; the originals stay alive meanwhile, and no order depends on it.
         self.copies: dict[int, Any] = {}
@@ -84,6 +105,8 @@ class _Cloner:
         if isinstance(value, _CONTAINERS):
             copy = self.copies.get(id(value))
             return self._container(value) if copy is None else copy
+        if self.transfer is not None and isinstance(value, (tuple, bytearray)):
+            raise TypeError(f"{kind} cannot be sent over RPC.")
         if isinstance(value, tuple):
             return [self.clone(item) for item in value]
         if isinstance(value, _BUFFERS):
@@ -100,13 +123,25 @@ class _Cloner:
             items.extend(map(self.clone, value))
             return items
         if isinstance(value, Exception):
-            error = self.copies[id(value)] = js_error(*_error_parts(value))
-            return error
+            return self._error(value)
         elements: set[Any] = set()
         self.copies[id(value)] = elements
         # Each element is cloned on its own, so the order of the set has no influence.
         elements.update(hashable(self.clone(item)) for item in value)
         return elements
+
+    def _error(self, value: Exception) -> JsException:
+        name, message = error_fields(value)
+        properties: dict[str, Any] = {}
+        if isinstance(value, JsException):
+            if self.keeps_all or value.name in DOM_EXCEPTIONS:
+                name = value.name
+            properties = value.properties
+        error = self.copies[id(value)] = js_error(name, message or "")
+        for key, item in properties.items():
+            if key == "cause" or self.keeps_all:
+                error.properties[key] = self.clone(item)
+        return error
 
     def _object(self, value: dict[str, Any]) -> JsDict:
         result = self.copies[id(value)] = JsDict()
@@ -137,11 +172,13 @@ class _Cloner:
             return date_of_ms(ms_of_date(value))
         if isinstance(value, re.Pattern):
             return pattern_of(*regexp_of(value))
+        if self.transfer is None and isinstance(value, Headers):
+            return Headers(value)
+        if self.transfer is not None:
+            copy = self.copies.get(id(value))
+            if copy is None:
+                copy = self.copies[id(value)] = self.transfer(value)
+            return copy
         if not self.for_storage and passes_by_reference(value):
             return value
         raise refusal(value)
-
-
-def _error_parts(value: Exception) -> tuple[str, str]:
-    name, message = error_fields(value)
-    return name, message or ""

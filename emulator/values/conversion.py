@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "DOM_EXCEPTIONS",
     "INT32_MAX",
     "INT32_MIN",
     "SAFE_INTEGER_MAX",
@@ -48,6 +49,18 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 ERROR_CLASSES: Final = frozenset(
     {"EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError"}
 )
+
+#: Names of a DOMException (WebIDL, "DOMException names").
+DOM_EXCEPTIONS: Final = frozenset(
+    {"AbortError", "ConstraintError", "DataCloneError", "DataError", "EncodingError",
+     "HierarchyRequestError", "IndexSizeError", "InUseAttributeError", "InvalidAccessError",
+     "InvalidCharacterError", "InvalidModificationError", "InvalidNodeTypeError",
+     "InvalidStateError", "NamespaceError", "NetworkError", "NoModificationAllowedError",
+     "NotAllowedError", "NotFoundError", "NotReadableError", "NotSupportedError",
+     "OperationError", "QuotaExceededError", "ReadOnlyError", "SecurityError",
+     "TimeoutError", "TransactionInactiveError", "TypeMismatchError", "URLMismatchError",
+     "UnknownError", "VersionError", "WrongDocumentError"}
+)  # fmt: skip
 
 # JavaScript's flags that Python has too. The others (d, g, u, v, y) have no meaning there.
 _REGEXP_FLAGS: Final = ((1 << 1, re.IGNORECASE), (1 << 2, re.MULTILINE), (1 << 5, re.DOTALL))

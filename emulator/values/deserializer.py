@@ -20,6 +20,7 @@ from emulator.values.conversion import (
     pattern_of,
     typed_array,
 )
+from emulator.values.host_objects import HOST_OBJECT, read_host_object
 from emulator.values.js_map import JsMap
 from emulator.values.undefined import undefined
 from emulator.web.js_dict import JsDict
@@ -294,6 +295,14 @@ class _Reader:
         part = content[offset : offset + size]
         return self._kept(typed_array(kind, part))
 
+    def read_host_object(self) -> Any:
+        number = len(self.objects)
+        self.objects.append(None)
+        value = self.objects[number] = read_host_object(self)
+        if value is None:
+            raise _broken()
+        return value
+
     def read_error(self) -> JsException:
         number = len(self.objects)
         self.objects.append(None)
@@ -359,4 +368,5 @@ _READERS: Final[dict[int, Callable[[_Reader], Any]]] = {
     ord("B"): _Reader.read_array_buffer,
     ord("~"): _Reader.read_resizable_buffer,
     ord("r"): _Reader.read_error,
+    ord(HOST_OBJECT): _Reader.read_host_object,
 }

@@ -12,11 +12,13 @@ import types
 
 from emulator.errors import JsException, js_error
 
-__all__ = ["passes_by_reference", "refusal"]
+__all__ = ["not_supported", "passes_by_reference", "refusal"]
 
 # Rooms whose objects cross a stub as themselves: bodies, Headers, Request, Response
 # (Cloudflare docs, Workers RPC, "Structured clonable types, and more").
 _WEB_ROOM = "emulator.web."
+# Rooms of that house whose classes are no such objects.
+_NOT_SENT = ("emulator.web.js_object", "emulator.web.search_params", "emulator.web.url")
 _FUNCTIONS = (
     types.FunctionType,
     types.BuiltinFunctionType,
@@ -26,7 +28,8 @@ _FUNCTIONS = (
 
 
 def _is_of_the_web(value: object) -> bool:
-    return any(cls.__module__.startswith(_WEB_ROOM) for cls in type(value).__mro__)
+    rooms = (cls.__module__ for cls in type(value).__mro__)
+    return any(room.startswith(_WEB_ROOM) and room not in _NOT_SENT for room in rooms)
 
 
 def passes_by_reference(value: object) -> bool:
@@ -46,8 +49,12 @@ def refusal(value: object) -> JsException:
     """The DataCloneError for a value that is no data.
 
     A Python object without a JavaScript counterpart reaches the platform as a proxy of its
-    own, which no serializer takes; the text is the one for class instances.
+    own, which no serializer takes; the text is the one for class instances. An object of the
+    platform may bear its own text, in `__not_cloned__`.
     """
+    own = getattr(type(value), "__not_cloned__", None)
+    if own is not None:
+        return js_error("DataCloneError", own)
     if inspect.isawaitable(value):
         return _could_not_be_cloned("#<Promise>")
     if isinstance(value, types.GeneratorType):
@@ -60,13 +67,23 @@ def refusal(value: object) -> JsException:
         # JavaScript quotes the source; this is how it quotes a function that has none.
         return _could_not_be_cloned(f"function {value.__name__}() {{ [native code] }}")
     name = type(value).__name__
+    if name in ("Request", "Response") and getattr(value, "_content", None) is not None:
+        name = "ReadableStream"  # Its body is what cannot be stored.
     if _is_of_the_web(value) and name.endswith("Stream"):
         # workerd: streams/readable.c++ and writable.c++, `serialize`.
         return js_error("DataCloneError", f"{name} can only be serialized for RPC.")
-    return js_error(
-        "DataCloneError",
+    return js_error("DataCloneError", not_supported(name))
+
+
+def not_supported(name: str) -> str:
+    """The platform's text for an object of one of its classes.
+
+    Args:
+        name: The class, by the platform's name.
+    """
+    return (
         f'Could not serialize object of type "{name}". '
-        "This type does not support serialization.",
+        "This type does not support serialization."
     )
 
 

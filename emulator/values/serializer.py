@@ -14,8 +14,9 @@ from datetime import datetime
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, final
 
-from emulator.errors import js_error
+from emulator.errors import JsException, js_error
 from emulator.values.conversion import (
+    DOM_EXCEPTIONS,
     INT32_MAX,
     INT32_MIN,
     SAFE_INTEGER_MAX,
@@ -26,9 +27,11 @@ from emulator.values.conversion import (
     regexp_of,
     view_of,
 )
+from emulator.values.host_objects import dom_exception_bytes, headers_bytes
 from emulator.values.js_map import JsMap
 from emulator.values.refusals import passes_by_reference, refusal
 from emulator.values.undefined import Undefined
+from emulator.web.headers import Headers
 from emulator.web.js_dict import JsDict
 from emulator.web.uint8_array import Uint8Array
 
@@ -136,6 +139,10 @@ class _Writer:
             if isinstance(value, cls):
                 writer(self, value)
                 return
+        if isinstance(value, Headers):
+            if not self.refer(value):
+                self.out += headers_bytes(value)
+            return
         if not self.for_storage and passes_by_reference(value):
             self.count += 1
             self.out += _REFERENCE
@@ -279,11 +286,17 @@ class _Writer:
     def write_error(self, value: Exception) -> None:
         if self.refer(value):
             return
+        if isinstance(value, JsException) and value.name in DOM_EXCEPTIONS:
+            self.out += dom_exception_bytes(value)
+            return
         name, message = error_fields(value)
         self.out += b"r" + _ERROR_TAGS.get(name, b"")
         if message is not None:
             self.out += b"m"
             self.write_str(message)
+        if isinstance(value, JsException) and "cause" in value.properties:
+            self.out += b"c"
+            self.write(value.properties["cause"])
         self.out += b"."
 
 

@@ -1,7 +1,6 @@
 """sizes: how large a message is, without writing the small ones.
 
-Promises: a glance that costs microseconds answers for small values; the exact count of
-the wire answers for the others.
+Promises: a glance that costs microseconds answers for small values, or knows that it cannot.
 Leaves to others: the refusal, and its text (stubs).
 """
 
@@ -11,9 +10,7 @@ import re
 from array import array
 from typing import Any, Final
 
-from emulator.values.serializer import serialized_size
-
-__all__ = ["RPC_BYTES_MAX", "serialized_size_bound"]
+__all__ = ["RPC_BYTES_MAX", "serialized_size_at_most"]
 
 # One message between stubs (Cloudflare docs, Workers RPC, "Limitations").
 RPC_BYTES_MAX: Final = 32 * 1_024 * 1_024
@@ -23,27 +20,18 @@ _OVERHEAD_BYTES: Final = 32
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 
 
-def serialized_size_bound(value: Any, *, limit_bytes: int = RPC_BYTES_MAX) -> int | None:
-    """The size of a value on the wire, if it may be over a limit.
+def serialized_size_at_most(value: Any, *, limit_bytes: int = RPC_BYTES_MAX) -> int | None:
+    """A number of bytes that a value on the wire does not have more of, by a glance.
 
     workerd counts the result of a call, or the array of its arguments.
 
     Args:
         value: What would be sent.
-        limit_bytes: The size in question, header included.
+        limit_bytes: Give up beyond it.
 
     Returns:
-        None when the value is within the limit by a glance, else its exact size in bytes,
-        which may still be within.
-
-    Raises:
-        JsException: DataCloneError, if the bytes were counted and something in the value
-            cannot be sent.
+        None if a glance cannot tell that the value is within the limit.
     """
-    return None if _is_surely_within(value, limit_bytes) else serialized_size(value)
-
-
-def _is_surely_within(value: Any, limit_bytes: int) -> bool:
     left = limit_bytes
     visits = _VISITS_MAX
     waiting = [value]
@@ -54,15 +42,15 @@ def _is_surely_within(value: Any, limit_bytes: int) -> bool:
         elif isinstance(item, _CONTAINERS):
             visits -= 2 * len(item)
             if visits < 0:
-                return False
+                return None
             waiting += item
             if isinstance(item, dict):
                 waiting += item.values()
         else:
             left -= _bytes_at_most(item)
         if left < 0:
-            return False
-    return True
+            return None
+    return limit_bytes - left
 
 
 def _bytes_at_most(item: Any) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from emulator.web.js_object import JsObject
 from emulator.web.readable import ReadableStream
 from emulator.web.uint8_array import Uint8Array
 
@@ -45,7 +46,7 @@ def _bytes_of(part: Any) -> builtins.bytes:
         raise TypeError(f"Don't know how to handle {type(part)} for Blob()") from None
 
 
-class Blob:
+class Blob(JsObject):
     """Immutable bytes with a content type.
 
     Args:

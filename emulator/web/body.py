@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, final
 from emulator.errors import JsTypeError, js_error
 from emulator.web.blob import Blob
 from emulator.web.form_data import FormData
+from emulator.web.js_object import JsObject
 from emulator.web.readable import ReadableStream
+from emulator.web.search_params import URLSearchParams
 from emulator.web.uint8_array import Uint8Array
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ def as_content(body: Any, *, owner: str) -> tuple[bytes | ReadableStream | None,
     """A body argument as bytes or a stream.
 
     Args:
-        body: str, bytes and the like, Blob, FormData, a ReadableStream, or None.
+        body: str, bytes and the like, Blob, FormData, URLSearchParams, a
+            ReadableStream, or None.
         owner: "Request" or "Response", for the error.
 
     Returns:
@@ -57,6 +60,9 @@ def as_content(body: Any, *, owner: str) -> tuple[bytes | ReadableStream | None,
         return body.encode()
     if isinstance(body, Blob):
         return body.content, body.content_type or None
+    if isinstance(body, URLSearchParams):
+        kind = "application/x-www-form-urlencoded;charset=UTF-8"
+        return body.toString().encode("ascii"), kind
     if isinstance(body, ReadableStream):
         if body.is_disturbed:
             raise js_error(
@@ -76,12 +82,15 @@ def as_content(body: Any, *, owner: str) -> tuple[bytes | ReadableStream | None,
     raise error
 
 
-class Body:
+class Body(JsObject):
     """What can be read once: text, bytes, JSON, or a stream."""
 
     headers: Headers
     _content: builtins.bytes | ReadableStream | None
     _data_used: bool
+
+    #: What makes a value of the text for `json()`; JavaScript's `fetch` puts its own here.
+    _parse: Any = staticmethod(json.loads)
 
     def _set_content(self, content: builtins.bytes | ReadableStream | None) -> None:
         self._content = content
@@ -179,7 +188,7 @@ class Body:
         return await self.form_data()
 
     async def _json(self, **kwargs: Any) -> Any:
-        return json.loads(await self.text(), **kwargs)
+        return self._parse(await self.text(), **kwargs)
 
     def _split(self) -> builtins.bytes | ReadableStream | None:
         """Content for a clone; this body keeps its own."""

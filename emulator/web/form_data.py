@@ -11,12 +11,13 @@ from typing import Any, final
 
 from emulator.web import multipart
 from emulator.web.blob import Blob, File
+from emulator.web.js_object import JsObject
 
 __all__ = ["FormData"]
 
 
 @final
-class FormData(MutableMapping[str, Any]):
+class FormData(JsObject, MutableMapping[str, Any]):
     """Pairs of a name and a text, Blob or File, in order; names may repeat.
 
     Args:

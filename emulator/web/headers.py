@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, final
 
 from emulator.errors import js_error
+from emulator.web.js_object import JsObject
 
 __all__ = ["Headers"]
 
@@ -43,7 +44,24 @@ def _value(value: object) -> str:
 
 
 @final
-class Headers(Mapping[str, str]):
+class _Field(str):
+    """A name that unpacks into itself and its value: `for name, value in headers`."""
+
+    __slots__ = ("_value",)
+
+    _value: str
+
+    def __new__(cls, name: str, value: str) -> _Field:
+        field = super().__new__(cls, name)
+        field._value = value
+        return field
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((str(self), self._value))
+
+
+@final
+class Headers(JsObject, Mapping[str, str]):
     """The Headers class of the platform, which also reads like Python's HTTPMessage.
 
     Items cannot be assigned: on Cloudflare `response.headers` is a copy, and an assignment
@@ -168,7 +186,8 @@ class Headers(Mapping[str, str]):
         return isinstance(name, str) and name.lower() in self._values
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._values))
+        # JavaScript's Headers iterate over pairs, and Python's HTTPMessage over names.
+        return (_Field(name, value) for name, value in self.entries())
 
     def __len__(self) -> int:
         return len(self._values)

@@ -17,9 +17,27 @@ if TYPE_CHECKING:
 
     from emulator.web.writable import WritableStream, WritableStreamDefaultController
 
-__all__ = ["Passage"]
+__all__ = ["Passage", "checked_bytes"]
 
 _NOT_BYTES = "This TransformStream is being used as a byte stream, but received "
+
+
+def checked_bytes(chunk: Any) -> bytes:
+    """The bytes of a chunk that was written to a byte stream.
+
+    Raises:
+        JsTypeError: If it is anything else.
+    """
+    if isinstance(chunk, str):
+        text = (
+            "a string on its writable side. If you wish to write a string, you'll "
+            "probably want to explicitly UTF-8-encode it with TextEncoder."
+        )
+        raise js_error("TypeError", _NOT_BYTES + text)
+    if not isinstance(chunk, bytes | bytearray | memoryview):
+        text = "an object of non-ArrayBuffer/ArrayBufferView type on its writable side."
+        raise js_error("TypeError", _NOT_BYTES + text)
+    return bytes(chunk)
 
 
 @final
@@ -51,17 +69,7 @@ class Passage:
         if self._error is not None:
             return rejected(self._error)
         if self._is_bytes:
-            if isinstance(chunk, str):
-                text = (
-                    "a string on its writable side. If you wish to write a string, you'll "
-                    "probably want to explicitly UTF-8-encode it with TextEncoder."
-                )
-                raise js_error("TypeError", _NOT_BYTES + text)
-            if not isinstance(chunk, bytes | bytearray | memoryview):
-                text = "an object of non-ArrayBuffer/ArrayBufferView type on its writable side."
-                raise js_error("TypeError", _NOT_BYTES + text)
-            if not isinstance(chunk, bytes):
-                chunk = bytes(chunk)
+            chunk = checked_bytes(chunk)
             if not chunk:
                 return None
         return self._put(chunk)

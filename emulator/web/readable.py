@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 from emulator.errors import js_error
 from emulator.web.callbacks import member, promise, rejected
 from emulator.web.js_dict import JsDict
+from emulator.web.js_object import JsObject
 from emulator.web.pipe import Pipe
 from emulator.web.pull_source import END, PullSource
 from emulator.web.queue_source import QueueSource
@@ -34,7 +35,7 @@ def _as_seen(chunk: Any) -> Any:
     return Uint8Array(chunk) if type(chunk) is bytes else chunk
 
 
-class ReadableStream:
+class ReadableStream(JsObject):
     """A stream to read from (WHATWG Streams, with workerd's texts).
 
     Args:
@@ -50,6 +51,11 @@ class ReadableStream:
         self._source = source
         self._lock: object | None = None
         self._disturbed = False
+
+    @classmethod
+    def new(cls, *arguments: Any, **source: Any) -> ReadableStream:
+        """JavaScript's `new`, as Pyodide spells it: keywords are an object."""
+        return cls(*arguments, *([source] if source else ()))
 
     @classmethod
     def _over(cls, source: PullSource | QueueSource) -> ReadableStream:

@@ -6,15 +6,14 @@ as workerd checks. Leaves to others: bodies (body), who answers.
 
 from __future__ import annotations
 
-import posixpath
-import re
 from http import HTTPMethod
 from typing import TYPE_CHECKING, Any, Final, final
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from emulator.errors import js_error
 from emulator.web.body import Body, as_content
 from emulator.web.headers import Headers
+from emulator.web.js_object import options_of
+from emulator.web.url import normal_url
 
 if TYPE_CHECKING:
     from emulator.web.readable import ReadableStream
@@ -28,67 +27,6 @@ _METHODS: Final = (
     *("MKACTIVITY", "CHECKOUT", "MERGE", "MSEARCH", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE"),
     *("QUERY", "BAN", "CONNECT"),
 )
-_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-# Most URLs are in their normal form already, which costs a tenth of taking one apart. A dot
-# after a slash may be a dot segment, and an upper-case host is not normal.
-_NORMAL: Final = re.compile(
-    r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*/"
-    r"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*/)*(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*)?"
-    r"(?:\?[A-Za-z0-9._~=&%+/:,-]+)?"
-)
-_SAFE: Final = "%!$&'()*+,;=:@/~-._[]|^`{}\\"
-
-
-def _parsed(url: str) -> str:
-    """The URL in its normal form (WHATWG URL, as far as requests need it)."""
-    if _NORMAL.fullmatch(url) is not None:
-        return url
-    try:
-        parts = urlsplit(url.strip())
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise js_error("TypeError", f"Invalid URL: {url}") from None
-    if not parts.scheme or (parts.scheme in _PORTS and not host):
-        raise js_error("TypeError", f"Invalid URL: {url}")
-    if parts.scheme not in _PORTS:
-        return url
-    assert host is not None
-    place = f"[{host}]" if ":" in host else host
-    if not place.isascii():
-        place = place.encode("idna").decode("ascii")
-    if port is not None and port != _PORTS[parts.scheme]:
-        place = f"{place}:{port}"
-    if "@" in parts.netloc:
-        place = f"{parts.netloc.rpartition('@')[0]}@{place}"
-    return urlunsplit(
-        (
-            parts.scheme,
-            place,
-            _path(parts.path),
-            quote(parts.query, safe=_SAFE + "?"),
-            quote(parts.fragment, safe=_SAFE + "?#"),
-        )
-    )
-
-
-def _path(path: str) -> str:
-    path = quote(path, safe="%!$&'()*+,;=:@/~-._[]|") or "/"
-    if "/." not in path:
-        return path
-    # normpath would also fold empty segments, which a URL keeps.
-    kept: list[str] = []
-    segments = path.split("/")[1:]
-    for position, segment in enumerate(segments):
-        is_last = position == len(segments) - 1
-        if segment == posixpath.pardir:
-            if kept:
-                kept.pop()
-        elif segment != posixpath.curdir:
-            kept.append(segment)
-            continue
-        if is_last:
-            kept.append("")
-    return "/" + "/".join(kept)
 
 
 def _checked_method(method: object) -> str:
@@ -121,9 +59,9 @@ class Request(Body):
     signal: Any
 
     def __init__(self, input: str | Request, init: Any = None, **options: Any) -> None:  # noqa: A002  # Cloudflare's name.
-        options = {**(dict(init) if init else {}), **options}
+        options = {**options_of(init), **options}
         source = input if isinstance(input, Request) else None
-        self._url = source._url if source is not None else _parsed(str(input))
+        self._url = source._url if source is not None else normal_url(str(input))
         method = options.get("method")
         if method is not None:
             self._method = _checked_method(method)
@@ -278,4 +216,4 @@ def outgoing_request(resource: str | Request, init: Any, options: dict[str, Any]
     """
     if isinstance(resource, str) and "://" not in resource:
         raise js_error("TypeError", f"Invalid URL: {resource}")
-    return Request(resource, **{**(init or {}), **options})
+    return Request(resource, **{**options_of(init), **options})

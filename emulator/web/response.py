@@ -10,13 +10,19 @@ import json as json_text
 import re
 from http import HTTPStatus
 from pathlib import PurePath
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final, overload
 
 from emulator.errors import js_error
 from emulator.web.body import Body, as_content
 from emulator.web.headers import Headers
+from emulator.web.js_object import options_of
+from emulator.web.url import normal_url
+from emulator.web.websocket import UpgradeSocket
 
-__all__ = ["Response", "checked_answer"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+__all__ = ["FetchResponse", "Response", "checked_answer"]
 
 _NO_STATUS_TEXT: Final = re.compile(r"[^\t -\x7e\x80-\xff]")
 _NULL_BODY: Final = (101, 204, 205, 304)
@@ -30,6 +36,23 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return _CLASSES.get(status // 100, "")
+
+
+@final
+class _Json:
+    """`json`: of an instance it reads the body, of the class it makes a Response.
+
+    The `workers` package does the same, since JavaScript has both under one name.
+    """
+
+    @overload
+    def __get__(self, response: None, cls: type[Response]) -> Callable[..., Response]: ...
+    @overload
+    def __get__(
+        self, response: Response, cls: type[Response]
+    ) -> Callable[..., Coroutine[Any, Any, Any]]: ...
+    def __get__(self, response: Response | None, cls: type[Response]) -> Callable[..., Any]:
+        return cls.from_json if response is None else response._json
 
 
 @final
@@ -75,6 +98,12 @@ class Response(Body):
             self.headers = Headers(body.headers)
             self._set_content(body._take_over())
             return
+        if web_socket is not None and not isinstance(web_socket, UpgradeSocket):
+            raise js_error(
+                "TypeError",
+                "Incorrect type for the 'webSocket' field on 'InitializerDict': the provided "
+                "value is not of type 'WebSocket'.",
+            )
         self.status = 200 if status is None else int(status)
         self._check_status(web_socket)
         if status_text and _NO_STATUS_TEXT.search(status_text) is not None:
@@ -99,8 +128,12 @@ class Response(Body):
             self.headers.set("content-type", kind)
         self._set_content(content)
 
-    def _check_status(self, web_socket: Any) -> None:
-        if self.status == 101 and web_socket is not None:
+    def _check_status(self, web_socket: UpgradeSocket | None) -> None:
+        if web_socket is not None:
+            if self.status != 101:
+                raise js_error(
+                    "RangeError", "Responses with a WebSocket must have status code 101."
+                )
             return
         if not 200 <= self.status <= 599:
             raise js_error(
@@ -111,8 +144,15 @@ class Response(Body):
 
     @classmethod
     def new(cls, body: Any = None, init: Any = None, **options: Any) -> Response:
-        """JavaScript's constructor: its second argument is the options."""
-        return cls(body, **{**(init or {}), **options})
+        """JavaScript's constructor: its second argument is the options, or a Response."""
+        if isinstance(init, Response):
+            init = {
+                "status": init.status,
+                "statusText": init._status_text_given,
+                "headers": init.headers,
+                "webSocket": init.web_socket,
+            }
+        return cls(body, **{**options_of(init), **options})
 
     @property
     def js_object(self) -> Response:
@@ -155,7 +195,10 @@ class Response(Body):
 
         Raises:
             BodyUsedError: If the body has been read or is being read.
+            JsTypeError: If it carries a WebSocket.
         """
+        if self.web_socket is not None:
+            raise js_error("TypeError", "Cannot clone a response to a WebSocket handshake.")
         other = Response.__new__(Response)
         other.__dict__.update(self.__dict__)
         other.headers = Headers(self.headers)
@@ -173,6 +216,8 @@ class Response(Body):
         other.__dict__.update(self.__dict__)
         other.headers = Headers(self.headers).freeze()
         other.url = url
+        if self.web_socket is not None:
+            other.web_socket = self.web_socket.handed_over()
         other._set_content(None if is_head else self._take_over())
         return other
 
@@ -186,13 +231,8 @@ class Response(Body):
             web_socket=self.web_socket,
         )
 
-    # Called on an instance it reads the body; called on the class it makes a Response. The
-    # `workers` package does the same, since JavaScript has both under one name.
-    def json(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """The body parsed as JSON (awaitable); or `Response.json(data, ...)`."""
-        if isinstance(self, Response):
-            return self._json(**kwargs)
-        return Response.from_json(self, *args, **kwargs)
+    #: The body parsed as JSON, awaitable; or, of the class, `Response.json(data, ...)`.
+    json = _Json()
 
     @staticmethod
     def from_json(
@@ -228,8 +268,6 @@ class Response(Body):
             JsTypeError: If the URL is not absolute.
             JsRangeError: If the status is no redirect.
         """
-        from emulator.web.request import _parsed
-
         code = int(status)
         if code not in _REDIRECTS:
             raise js_error(
@@ -238,7 +276,7 @@ class Response(Body):
                 "307, or 308.",
             )
         try:
-            location = _parsed(str(url))
+            location = normal_url(str(url))
         except TypeError:
             raise js_error("TypeError", f"Unable to parse URL: {url}") from None
         return Response(None, status=code, headers={"location": location})
@@ -254,7 +292,7 @@ class Response(Body):
 
     def __repr__(self) -> str:
         shown = [f"status={self.status}"]
-        if self._status_text_given:
+        if self.status_text:
             shown.append(f"status_text={self.status_text!r}")
         if "content-type" in self.headers:
             shown.append(f"content_type={self.headers['content-type']!r}")
@@ -263,6 +301,10 @@ class Response(Body):
         if self.type != "default":
             shown.append(f"type={self.type!r}")
         return f"Response({', '.join(shown)})"
+
+
+#: What `fetch` answers; in Cloudflare's package the parent class of Response.
+FetchResponse = Response
 
 
 def checked_answer(answer: Any, handler: object = None) -> Response:
@@ -275,6 +317,9 @@ def checked_answer(answer: Any, handler: object = None) -> Response:
     Raises:
         JsTypeError: If it is no Response, an error response, or a body that was read.
     """
+    if not isinstance(answer, Response):
+        # What wraps a Response has it there, as in Cloudflare's `workers` package.
+        answer = getattr(answer, "js_object", answer)
     if not isinstance(answer, Response):
         error = js_error(
             "TypeError",

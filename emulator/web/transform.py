@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 from emulator.errors import js_error
 from emulator.web.callbacks import as_error, call_user, follow, member, promise
+from emulator.web.js_object import JsObject
 from emulator.web.passage import Passage
 from emulator.web.pull_source import END, PullSource
 from emulator.web.queue_source import QueueSource
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["FixedLengthStream", "IdentityTransformStream", "TransformStream"]
 
 
-class TransformStream:
+class TransformStream(JsObject):
     """A pair of streams: what is written to one is read, transformed, from the other.
 
     Args:
@@ -40,9 +41,9 @@ class TransformStream:
     writable: WritableStream
 
     @classmethod
-    def new(cls, *arguments: Any) -> Self:
-        """JavaScript's `new`, as Pyodide spells it."""
-        return cls(*arguments)
+    def new(cls, *arguments: Any, **transformer: Any) -> Self:
+        """JavaScript's `new`, as Pyodide spells it: keywords are an object."""
+        return cls(*arguments, *([transformer] if transformer else ()))
 
     def __init__(
         self,

@@ -6,13 +6,18 @@ JavaScript Uint8Array. Leaves to others: everything about streams.
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, Any, final
+
+from emulator.web.js_object import JsObject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Uint8Array"]
 
 
 @final
-class Uint8Array(bytes):
+class Uint8Array(JsObject, bytes):
     """Bytes with the methods of a JavaScript buffer as Pyodide shows it (JsBuffer)."""
 
     __slots__ = ()
@@ -36,7 +41,9 @@ class Uint8Array(bytes):
         """The same content as plain `bytes`."""
         return bytes(self)
 
-    def to_py(self) -> memoryview:
+    def to_py(
+        self, *, depth: int = -1, default_converter: Callable[..., Any] | None = None
+    ) -> memoryview:
         """A view, as Pyodide gives for a typed array."""
         return memoryview(self)
 

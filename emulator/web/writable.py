@@ -23,6 +23,7 @@ from emulator.web.callbacks import (
     rejected,
     resolved,
 )
+from emulator.web.js_object import JsObject
 from emulator.web.writer import WritableStreamDefaultWriter
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class _UserSink:
         return self._call("abort", reason)
 
 
-class WritableStream:
+class WritableStream(JsObject):
     """A stream to write to (WHATWG Streams, with workerd's texts).
 
     Args:
@@ -104,6 +105,11 @@ class WritableStream:
 
     def __init__(self, underlyingSink: Any = None, queuingStrategy: Any = None) -> None:
         self._setup(_UserSink(underlyingSink), queuingStrategy)
+
+    @classmethod
+    def new(cls, *arguments: Any, **sink: Any) -> WritableStream:
+        """JavaScript's `new`, as Pyodide spells it: keywords are an object."""
+        return cls(*arguments, *([sink] if sink else ()))
 
     @classmethod
     def from_sink(cls, sink: Sink, queuing_strategy: Any = None) -> WritableStream:

@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Self, final
 
 import httpx
 
 from emulator.errors import WorldError
-from emulator.http.arguments import bound, dispatched_request
+from emulator.http.arguments import bound, dispatched_request, upgrade_request
 from emulator.simulation.clock import duration_ms, instant_ms
 from emulator.workerd.d1 import D1Database, apply_files
 from emulator.workerd.durable_objects import DurableObjectNamespace, Service
 from emulator.workerd.options import settings_of, unique_key
 from emulator.workerd.r2 import R2Bucket
 from emulator.workerd.transport import dispatch
+from emulator.workerd.websocket_client import open_socket, upgrade
 from emulator.workerd.wire import decode
 from emulator.workerd.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from datetime import timedelta
     from types import TracebackType
 
+    from emulator.http.websocket_client import WebSocketClient
     from emulator.runtime.console import LogRecord
     from emulator.values import JsDict
 
@@ -159,12 +163,32 @@ class Miniflare:
         world = self.world
         request = dispatched_request(url, options)
         try:
+            if request.headers.get("upgrade", "").lower() == "websocket":
+                return await upgrade(world, request)
             return await dispatch(world.transport, request)
         except (httpx.TransportError, WorldError):
             world.check_open()  # It has been disposed in the meantime: say so.
             raise
         finally:
             await world.settle()
+
+    @asynccontextmanager
+    async def connect(self, url: str, **options: Any) -> AsyncIterator[WebSocketClient]:
+        """Open a WebSocket to the worker; it is closed when the block ends.
+
+        Args:
+            url: An absolute URL; its host does not matter.
+            options: As for `dispatch_fetch`, such as `headers`.
+
+        Raises:
+            JsException: What the worker's handler threw.
+            ConfigurationError: If the URL is not absolute, or an option is unknown.
+            UpgradeRefused: If the answer is no WebSocket.
+            WorldError: If the world has ended.
+        """
+        request = upgrade_request(url, options)
+        async with await open_socket(self.world, request) as client:
+            yield client
 
     def client(self, **options: Any) -> httpx.AsyncClient:
         """An httpx client whose every request goes to the worker.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
 
     from emulator.workerd.frames import Answer, Outgoing
+    from emulator.workerd.websocket_client import RealConnection
 
 __all__ = ["World"]
 
@@ -55,12 +56,15 @@ class World:
         self._headers = _headers(token)
         self._path = f"/worlds/{facts['id']}"
         self._pool = Pool(facts["url"])
+        self.token = facts["token"]
         self._token = facts["token"].encode()
         self.transport = WorldTransport(self._pool, facts["token"])
         #: The same for clients, who do not say when they are done: what was printed until
         #: the head of an answer came is in `logs` then.
         self.client_transport = WorldTransport(self._pool, facts["token"], self.settle)
         self._services = Services(services, self._ask)
+        self._sockets: dict[str, RealConnection] = {}
+        self._early: dict[str, list[dict[str, Any]]] = {}
         self._settle_count = 0
         self._settling: dict[str, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -188,8 +192,40 @@ class World:
             self.logs.append(record)
         elif event["event"] == "call":
             self.start_call(self._services.answer(event))
+        elif event["event"] == "socket":
+            self._take_from_socket(event)
         else:
             self._end_settling([event["id"]])
+
+    def _take_from_socket(self, event: dict[str, Any]) -> None:
+        connection = self._sockets.get(event["id"])
+        if connection is None:
+            # The worker spoke before Python knew the socket.
+            self._early.setdefault(event["id"], []).append(event)
+            return
+        connection.take(event)
+
+    def add_socket(self, number: str, connection: RealConnection) -> None:
+        """Hand what comes on a socket to its connection from now on."""
+        self._sockets[number] = connection
+        for event in self._early.pop(number, []):
+            connection.take(event)
+
+    async def ask_about_sockets(self, path: str, value: dict[str, Any]) -> dict[str, Any]:
+        """Ask the driver to open a socket, or to say something on one.
+
+        Raises:
+            WorldError: If the world has ended.
+        """
+        self.check_open()
+        try:
+            response = await self._ask("POST", f"/sockets{path}", body=dumps(value))
+            answer: dict[str, Any] = json.loads(await response.aread())
+        except LOST as error:
+            raise has_ended() from error
+        if "error" in answer:
+            raise WorldError(answer["error"])
+        return answer
 
     def _end_settling(self, ids: list[str]) -> None:
         for number in ids:

@@ -162,7 +162,7 @@ def test_a_chunk_whose_lookups_are_slow_ends_early(amber: Any) -> None:
         amber.check(await amber.export(mf), files)
         lines = [log.message for log in mf.logs if ": chunk " in log.message]
         assert [line.split(" with ")[1].split(" files")[0] for line in lines] == [
-            "10", "10", "5",
+            "6", "6", "6", "6", "1",
         ]  # fmt: skip
 
     amber.run(test, faults=[faults.latency(400_000, operation="r2.head", key="u1/*")])

@@ -222,7 +222,7 @@ def test_a_class_without_a_handler_cannot_set_an_alarm(with_jobs):
             with pytest.raises(JsTypeError) as caught:
                 await self.ctx.storage.setAlarm(4_000_000_000_000)
             await self.ctx.storage.deleteAlarm()
-            return caught.value.message, await self.ctx.storage.getAlarm()
+            return [caught.value.message, await self.ctx.storage.getAlarm()]
 
     async def scenario(mf: Any, stub: Any) -> Any:
         return await stub.go()
@@ -473,6 +473,75 @@ def test_between_failure_and_retry_the_old_time_is_shown(runs):
     runs(("raise", ""), scenario)
 
 
+def test_the_local_runtime_does_not_know_an_abort_without_retry(runs):
+    found = runs(("abort-without-retry", ""), limits="workerd")
+
+    assert [retry_count for _, _, retry_count in found] == [0, 1]
+
+
+def test_an_alarm_in_the_past_runs_when_whoever_set_it_has_his_answer(with_jobs):
+    async def scenario(mf: Any, stub: Any) -> Any:
+        Job.plan, Job.runs = ("",), []
+        await stub.set(-5_000)
+        before = len(Job.runs)
+        await mf.advance(0)
+        return before, len(Job.runs), mf.clock.elapsed_ms
+
+    assert with_jobs(Job, scenario) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "ways", "names"),
+    [
+        # The name is stored beside the alarm.
+        ("paid", "name alarm", ["a", "a"]),
+        ("paid", "name reset alarm", ["a", "a"]),
+        ("paid", "id alarm", [None, None]),
+        ("paid", "name evict id alarm", ["a", None, None]),
+        # Measured: the name belongs to an entry, which evictions keep and resets remove.
+        ("workerd", "name alarm", ["a", "a"]),
+        ("workerd", "name reset alarm", ["a", None]),
+        ("workerd", "id alarm", [None, None]),
+        ("workerd", "name evict id alarm", ["a", "a", "a"]),
+        ("workerd", "id evict name alarm", [None, None, None]),
+    ],
+)
+def test_which_name_an_alarm_finds(with_jobs, limits, ways, names):
+    class Named(DurableObject):
+        seen: ClassVar[list[str | None]] = []
+
+        def __init__(self, ctx: Any, env: Any) -> None:
+            super().__init__(ctx, env)
+            Named.seen.append(ctx.id.name)
+
+        async def set(self) -> None:
+            await self.ctx.storage.setAlarm(datetime.now(UTC) + timedelta(minutes=2))
+
+        async def die(self) -> None:
+            await self.ctx.storage.sync()
+            self.ctx.abort()
+
+        async def alarm(self) -> None:
+            pass
+
+    async def scenario(mf: Any, stub: Any) -> Any:
+        namespace = mf.get_durable_object_namespace("JOBS")
+        for way in ways.split():
+            if way in ("name", "id"):
+                by_id = namespace.get(namespace.idFromString(str(stub.id)))
+                await (stub if way == "name" else by_id).set()
+            elif way == "reset":
+                with pytest.raises(JsException):
+                    await stub.die()
+            elif way == "evict":
+                await mf.advance(11_000)
+            else:
+                await mf.run_until_idle()
+        return Named.seen
+
+    assert with_jobs(Named, scenario, limits=limits) == names
+
+
 def test_an_abort_can_ask_for_no_retry(runs):
     assert runs("abort-without-retry") == [(0, 0, 0)]
 
@@ -570,6 +639,64 @@ def test_changing_the_alarm_during_the_backoff_ends_the_retry(runs, act, expecte
             await stub.set(20_000 if act == "later" else 100)
 
     assert runs(("raise", ""), scenario) == expected
+
+
+@pytest.mark.parametrize(
+    ("plan", "sets", "expected"),
+    [
+        # "retry" is when the first retry comes anyway.
+        (("raise", ""), [100], [(0, 0, 0), ("retry", 0, 1)]),
+        (("raise", ""), [100, 200], [(0, 0, 0), ("retry", 0, 1)]),
+        # Its failure is that of the old alarm, and the new one is overdue by then.
+        (("raise", "raise", ""), [100], [(0, 0, 0), ("retry", 0, 1), ("retry", 601, 0)]),
+        (("raise", ""), [100, 20_000], [(0, 0, 0), (20_503, 20_503, 0)]),
+    ],
+)
+def test_the_local_runtime_lets_a_sooner_alarm_wait_for_the_retry(runs, plan, sets, expected):
+    async def scenario(mf: Any, stub: Any) -> None:
+        await mf.advance(1_499)
+        for delay_ms in sets:
+            await stub.set(delay_ms)
+            assert await stub.get() == delay_ms - 1
+
+    retry_ms = runs(("raise", ""), limits="workerd")[1][0]
+    assert 2_000 <= retry_ms <= 2_500
+    assert runs(plan, scenario, limits="workerd") == [
+        (retry_ms if at == "retry" else at, told, count) for at, told, count in expected
+    ]
+
+
+@pytest.mark.parametrize(("date", "counts"), [("2026-02-23", [0, 1]), ("2026-02-24", [0])])
+def test_delete_all_and_a_failure_before_2026_02_24_is_retried(runs, date, counts):
+    found = runs(("deleteAll raise", ""), compatibility_date=date)
+
+    assert [retry_count for _, _, retry_count in found] == counts
+
+
+@pytest.mark.parametrize("limits", ["paid", "workerd"])
+def test_a_handler_that_leaves_a_violated_constraint_is_retried(with_jobs, limits):
+    """The local runtime may lose this alarm in a race, which we do not copy."""
+
+    class Careless(DurableObject):
+        counts: ClassVar[list[int]] = []
+
+        async def set(self) -> None:
+            sql = self.ctx.storage.sql
+            sql.exec("CREATE TABLE p(id INTEGER PRIMARY KEY)")
+            sql.exec("CREATE TABLE c(pid REFERENCES p DEFERRABLE INITIALLY DEFERRED)")
+            await self.ctx.storage.setAlarm(datetime.now(UTC))
+
+        async def alarm(self, info: Any) -> None:
+            Careless.counts.append(info.retryCount)
+            if info.retryCount < 2:
+                self.ctx.storage.sql.exec("INSERT INTO c VALUES (9)")
+
+    async def scenario(mf: Any, stub: Any) -> Any:
+        await stub.set()
+        await mf.run_until_idle()
+        return Careless.counts
+
+    assert with_jobs(Careless, scenario, limits=limits) == [0, 1, 2]
 
 
 # -- restarts ------------------------------------------------------------------------------

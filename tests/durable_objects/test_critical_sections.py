@@ -426,3 +426,50 @@ def test_time_does_not_run_on_to_the_limit_of_a_section_that_died(with_jobs):
         return mf.clock.elapsed_ms
 
     assert with_jobs(Dying, scenario) == 2
+
+
+# -- what a section leaves behind ----------------------------------------------------------
+
+
+def test_what_a_section_has_started_goes_on_when_it_is_over(in_object):
+    async def program(state: Any) -> Any:
+        log: list[str] = []
+
+        async def left_behind(name: str) -> None:
+            await asyncio.sleep(0.01)
+            log.append(f"{name} 1")
+            await state.storage.sync()
+            await state.blockConcurrencyWhile(lambda: log.append(f"{name} section"))
+            log.append(f"{name} 2")
+
+        async def inner() -> None:
+            state.waitUntil(left_behind("inner"))
+
+        async def outer() -> None:
+            state.waitUntil(left_behind("outer"))
+            await state.blockConcurrencyWhile(inner)
+
+        await state.blockConcurrencyWhile(outer)
+        log.append("over")
+        await asyncio.sleep(0.1)
+        return sorted(log)
+
+    lines = [f"{name} {what}" for name in ("inner", "outer") for what in ("1", "2", "section")]
+    assert in_object(program) == [*lines, "over"]
+
+
+def test_what_waits_at_the_end_of_a_section_comes_before_what_came_later(in_object):
+    async def program(state: Any) -> Any:
+        log: list[str] = []
+
+        async def section() -> None:
+            for name in ("a", "b"):
+                asyncio.get_running_loop().call_later(0.01, log.append, name)
+            await asyncio.sleep(0.005)
+
+        await state.blockConcurrencyWhile(section)
+        asyncio.get_running_loop().call_later(0.005, log.append, "c")
+        await asyncio.sleep(0.02)
+        return log
+
+    assert in_object(program) == ["a", "b", "c"]

@@ -173,3 +173,41 @@ def test_an_error_may_cross_twice():
     twice = carry_error(once, is_enhanced=False)
 
     assert str(twice) == str(once) == "Error: MyErr: my"
+
+
+# -- errors as values ----------------------------------------------------------------------
+
+
+class Echo(DurableObject):
+    def same(self, value: Any) -> Any:
+        return value
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        (OLD, [("RangeError", {"cause"}), ("Error", set()), ("AbortError", set())]),
+        (NEW, [("RangeError", {"cause", "code"}), ("My", {"code"}), ("AbortError", set())]),
+    ],
+)
+def test_errors_in_a_message_keep_what_errors_that_are_thrown_keep(with_jobs, date, expected):
+    errors = [
+        platform_error("RangeError", "re", code=5, cause=js_error("TypeError", "ca")),
+        platform_error("My", "m", code=42),
+        platform_error("AbortError", "dm"),
+    ]
+
+    async def scenario(_: Any, stub: Any) -> Any:
+        return await stub.same(errors)
+
+    found = with_jobs(Echo, scenario, compatibility_date=date)
+
+    assert [(error.name, set(error.properties)) for error in found] == expected
+    assert found[0].properties["cause"].message == "ca"
+    assert not any(error.remote for error in found)
+
+
+def test_a_property_that_is_no_data_makes_the_error_cross_the_old_way(seen):
+    error = seen(platform_error("My", "m", code=1, function=lambda: 1), NEW)
+
+    assert (error.name, error.message, error.properties) == ("Error", "My: m", {})

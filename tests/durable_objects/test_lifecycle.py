@@ -34,6 +34,8 @@ class Job(DurableObject):
         loop = asyncio.get_running_loop()
         if what == "a timer":
             loop.call_later(15, self.log.append, "fired")
+        elif what == "a long timer":
+            loop.call_later(10_000, self.log.append, "fired")
         elif what == "waitUntil":
             self.ctx.waitUntil(asyncio.sleep(15))
         elif what == "an interval":
@@ -130,6 +132,45 @@ def test_a_running_request_keeps_its_object(with_jobs):
         return count
 
     assert with_jobs(Job, scenario) == 2
+
+
+def lives_until(with_jobs: Any, what: str, wait_ms: int, **options: Any) -> bool:
+    """Whether an idle object with such work is the same one after a while."""
+
+    async def scenario(mf: Any, stub: Any) -> Any:
+        await stub.start(what)
+        await mf.advance(wait_ms)
+        return await stub.count()
+
+    return bool(with_jobs(Job, scenario, **options) == 2)
+
+
+@pytest.mark.parametrize("what", ["an interval"])
+@pytest.mark.parametrize("seed", range(5))
+def test_an_idle_object_that_cannot_hibernate_is_evicted_after_70_to_140_s(
+    with_jobs, what, seed
+):
+    assert lives_until(with_jobs, what, 69_000, seed=seed)
+    assert not lives_until(with_jobs, what, 150_001, seed=seed)
+
+
+def test_when_such_an_object_is_evicted_depends_on_the_seed(with_jobs):
+    alive = [lives_until(with_jobs, "an interval", 105_000, seed=seed) for seed in range(10)]
+
+    assert len(set(alive)) == 2
+
+
+def test_the_local_runtime_lets_such_an_object_be(with_jobs):
+    assert lives_until(with_jobs, "an interval", 2_000_000, limits="workerd")
+
+
+def test_since_2026_10_01_work_keeps_its_object_for_fifteen_minutes(with_jobs):
+    options = {"compatibility_date": "2026-10-01"}
+
+    assert lives_until(with_jobs, "a long timer", 890_000, **options)
+    assert not lives_until(with_jobs, "a long timer", 910_001, **options)
+    # Each tick begins anew.
+    assert lives_until(with_jobs, "an interval", 2_000_000, **options)
 
 
 def test_eviction_can_be_prevented(with_jobs):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from emulator.errors import JsException, JsTypeError
+from emulator.limits import Limits
 from emulator.sdk.workers import DurableObject, Request, Response
 
 
@@ -147,3 +149,79 @@ def test_a_handler_takes_as_many_arguments_as_it_names(with_jobs):
 
     with_jobs(Job, scenario)
     assert seen == ["alarm"]
+
+
+class Moved(DurableObject):
+    async def fetch(self, request: Any) -> Any:
+        path = request.url.rpartition("/")[2]
+        if path in ("302", "307"):
+            return Response(None, status=int(path), headers={"location": "/there?x=1"})
+        if path == "loop":
+            return Response.redirect("http://z/loop", 302)
+        return Response(f"{request.method} {request.url} {await request.text()}")
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [("302", "GET http://q/there?x=1 "), ("307", "POST http://q/there?x=1 b")],
+)
+def test_a_redirect_is_followed_to_the_same_object(with_jobs, status, text):
+    async def scenario(mf: Any, stub: Any) -> Any:
+        response = await stub.fetch(f"http://q/{status}", method="POST", body="b")
+        return await response.text(), response.url, response.redirected
+
+    assert with_jobs(Moved, scenario) == (text, "http://q/there?x=1", True)
+
+
+def test_a_redirect_that_is_asked_for_is_given(with_jobs):
+    async def scenario(mf: Any, stub: Any) -> Any:
+        response = await stub.fetch("http://q/302", redirect="manual")
+        return response.status, response.url, response.redirected
+
+    assert with_jobs(Moved, scenario) == (302, "http://q/302", False)
+
+
+def test_redirects_without_end_are_an_error(with_jobs):
+    async def scenario(mf: Any, stub: Any) -> Any:
+        with pytest.raises(JsTypeError) as caught:
+            await stub.fetch("http://z/loop")
+        return caught.value.message
+
+    told = with_jobs(Moved, scenario)
+
+    assert told == f"Too many redirects.{', '.join(['http://z/loop'] * 21)}"
+
+
+class Caller(DurableObject):
+    async def fetch(self, request: Any) -> Any:
+        if request.url.endswith("/loop"):
+            return Response.redirect("http://z/loop", 302)
+        return Response("here")
+
+    async def call(self) -> None:
+        await self.env.JOBS.getByName("b").fetch("http://z/loop")
+
+
+def test_each_request_of_a_redirected_call_is_a_subrequest(with_jobs):
+    async def scenario(mf: Any, stub: Any) -> Any:
+        with pytest.raises(JsException) as caught:
+            await stub.call()
+        return caught.value.message
+
+    limits = replace(Limits.named("paid"), subrequests_max=5)
+
+    assert with_jobs(Caller, scenario, limits=limits) == (
+        "Too many subrequests by single Worker invocation."
+    )
+
+
+def test_a_fetch_of_nothing_is_refused_in_the_platforms_words(with_jobs):
+    async def scenario(mf: Any, stub: Any) -> Any:
+        with pytest.raises(JsTypeError) as caught:
+            await stub.fetch()
+        return caught.value.message
+
+    assert with_jobs(Job, scenario) == (
+        "Failed to execute 'fetch' on 'Fetcher': parameter 1 is not of type 'Request or "
+        "string'."
+    )

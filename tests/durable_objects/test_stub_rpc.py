@@ -12,7 +12,7 @@ import pytest
 import emulator
 from emulator.errors import JsException, JsTypeError, WorldError
 from emulator.schedules import random as random_schedule
-from emulator.sdk.workers import DurableObject
+from emulator.sdk.workers import Blob, DurableObject
 from emulator.values import undefined
 
 
@@ -21,7 +21,12 @@ class Base(DurableObject):
         return "inherited"
 
 
-class Job(Base):
+class Mixin:
+    def mixed_in(self) -> str:
+        return "mixed in"
+
+
+class Job(Base, Mixin):
     def __init__(self, ctx: Any, env: Any) -> None:
         super().__init__(ctx, env)
         self.field = 1
@@ -59,7 +64,7 @@ class Job(Base):
     async def alarm(self, info: Any) -> None: ...
 
     def count(self, *arguments: Any) -> Any:
-        return len(arguments), list(arguments)
+        return [len(arguments), list(arguments)]
 
     def named(self, one: Any, *, two: Any) -> Any:
         return [one, two]
@@ -87,7 +92,7 @@ class Job(Base):
 
     def make(self, kind: str) -> Any:
         self.log.append("made")
-        return {"instance": self, "large": b"x" * 33 * 2**20}[kind]
+        return {"instance": self, "large": b"x" * 33 * 2**20, "tuple": (1, 2)}[kind]
 
     def same_id(self) -> str:
         return f"{self.ctx.id} {self.ctx.id.name}"
@@ -109,7 +114,8 @@ def answer(with_jobs: Any) -> Any:
 @pytest.mark.parametrize(
     ("name", "result"),
     [("sync", "sync"), ("asynchronous", "async"), ("inherited", "inherited"),
-     ("_under", "under"), ("start_export", "started"), ("startExport", "started")],
+     ("mixed_in", "mixed in"), ("_under", "under"), ("start_export", "started"),
+     ("startExport", "started")],
 )  # fmt: skip
 def test_methods_of_the_class_and_its_bases_can_be_called(answer, name, result):
     assert answer(lambda stub: getattr(stub, name)()) == result
@@ -164,6 +170,28 @@ def test_a_property_path_has_at_most_64_steps(answer):
         answer(deep)
 
     assert caught.value.message == "RPC pipelined property path is too deep (max 64)."
+
+
+def test_the_local_runtime_has_no_such_limit(answer):
+    async def look(stub: Any) -> Any:
+        for _ in range(70):
+            stub = stub.a
+        with pytest.raises(JsTypeError) as caught:
+            await stub
+        return caught.value.message
+
+    assert answer(look, limits="workerd") == (
+        'The RPC receiver does not implement the method "a".'
+    )
+
+
+def test_nobody_may_call_the_class_of_a_stub(answer):
+    async def look(stub: Any) -> Any:
+        with pytest.raises(JsTypeError) as caught:
+            stub.constructor()
+        return caught.value.message, stub.constructor.name
+
+    assert answer(look) == ("Illegal constructor", "DurableObject")
 
 
 def test_a_stub_itself_can_be_awaited_by_nobody_and_has_id_and_name(answer):
@@ -238,6 +266,63 @@ def test_both_sides_share_nothing(answer):
 
 class Thing:
     pass
+
+
+async def nothing() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ((1, 2), "<class 'tuple'> cannot be sent over RPC."),
+        ([{"deep": (1,)}], "<class 'tuple'> cannot be sent over RPC."),
+        (bytearray(b"x"), "<class 'bytearray'> cannot be sent over RPC."),
+        (nothing, "Awaitable <class 'coroutine'> cannot be sent over RPC."),
+    ],
+    ids=["tuple", "inside", "bytearray", "coroutine"],
+)
+def test_cloudflares_package_refuses_some_types_at_the_call(answer, value, text):
+    async def look(stub: Any) -> Any:
+        given = value() if callable(value) else value
+        with pytest.raises(TypeError) as caught:
+            stub.keep(given)  # Not even awaited.
+        if callable(value):
+            given.close()
+        return str(caught.value), await stub.lines()
+
+    assert answer(look) == (text, [])
+
+
+def test_a_result_of_such_a_type_is_a_remote_type_error(answer):
+    async def look(stub: Any) -> Any:
+        with pytest.raises(JsTypeError) as caught:
+            await stub.make("tuple")
+        return caught.value.message, caught.value.remote
+
+    assert answer(look) == ("<class 'tuple'> cannot be sent over RPC.", True)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda stub: stub, 'of type "DurableObject"'),
+        (lambda stub: stub.lines, 'of type "RpcProperty"'),
+        (lambda stub: stub.lines(), 'of type "RpcPromise"'),
+        (lambda stub: stub.id, 'of type "DurableObjectId"'),
+        (lambda stub: Blob([b"x"]), 'of type "Blob"'),
+    ],
+    ids=["stub", "property", "promise", "id", "blob"],
+)
+def test_what_the_platform_itself_cannot_send_is_named(answer, make, text):
+    async def look(stub: Any) -> Any:
+        with pytest.raises(JsException) as caught:
+            await stub.keep(make(stub))
+        return caught.value.name, caught.value.message
+
+    assert answer(look) == (
+        "DataCloneError",
+        f"Could not serialize object {text}. This type does not support serialization.",
+    )
 
 
 @pytest.mark.parametrize("value", [Thing(), object()], ids=["instance", "object"])
@@ -414,7 +499,7 @@ def test_options_of_get_and_jurisdictions_are_as_in_workerd(with_jobs):
             namespace.newUniqueId(jurisdiction="eu")
         return namespace.jurisdiction(None).idFromName("a") == namespace.idFromName("a")
 
-    assert with_jobs(Job, scenario)
+    assert with_jobs(Job, scenario, limits="workerd")
 
 
 def test_a_stub_of_a_disposed_world_is_refused():

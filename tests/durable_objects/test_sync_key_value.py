@@ -120,3 +120,31 @@ def test_only_one_list_is_alive_at_a_time(in_object):
         "kv.list() iterator was invalidated because a new call to kv.list() was started. Only "
         "one kv.list() iterator can exist at a time.",
     )
+
+
+def test_an_async_list_ends_an_open_list(in_object):
+    async def program(state: Any) -> str:
+        storage = state.storage
+        await storage.put({"a": 1, "b": 2})
+        pairs = storage.kv.list()
+        next(pairs)
+        await storage.list()
+        with pytest.raises(JsException) as caught:
+            next(pairs)
+        return caught.value.message
+
+    assert in_object(program).startswith("kv.list() iterator was invalidated because a new")
+
+
+def test_delete_all_ends_an_open_list(in_object):
+    async def program(state: Any) -> str:
+        storage = state.storage
+        await storage.put({"a": 1, "b": 2})
+        pairs = storage.kv.list()
+        next(pairs)
+        await storage.deleteAll()
+        with pytest.raises(JsException) as caught:
+            next(pairs)
+        return caught.value.message
+
+    assert in_object(program) == "internal error; reference = 000000000000000000000000"

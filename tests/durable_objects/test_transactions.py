@@ -37,12 +37,13 @@ def test_a_sync_closure_and_the_low_priority_option_are_accepted(in_object):
     assert in_object(program) == 7
 
 
-def test_a_closure_that_is_no_function_is_refused(in_object):
+@pytest.mark.parametrize("given", [(), (5,)])
+def test_a_closure_that_is_no_function_is_refused(in_object, given):
     async def program(state: Any) -> Any:
         with pytest.raises(JsTypeError, match="parameter 1 is not of type 'function'"):
-            await state.storage.transaction(5)
+            await state.storage.transaction(*given)
         with pytest.raises(JsTypeError, match="parameter 1 is not of type 'function'"):
-            state.storage.transactionSync(5)
+            state.storage.transactionSync(*given)
 
     in_object(program)
 

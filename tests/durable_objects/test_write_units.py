@@ -249,11 +249,11 @@ def test_a_full_disk_loses_the_whole_unit_and_resets_the_object(with_jobs):
 
     async def scenario(mf: Any, stub: Any) -> Any:
         await stub.put("before", 1)
-        [record] = mf.get_durable_object_namespace("JOBS").records()
-        record.database.opened().execute("PRAGMA max_page_count = 50")
         with pytest.raises(JsException) as caught:
             await stub.fill()
         error = caught.value
         return error.message, error.durableObjectReset, error.remote, await again(mf).all()
 
-    assert with_jobs(Big, scenario) == (FULL, True, False, {"before": 1})
+    found = with_jobs(Big, scenario, limits={"storage_bytes_max": 50 * 4_096})
+
+    assert found == (FULL, True, False, {"before": 1})

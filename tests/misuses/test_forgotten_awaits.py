@@ -115,28 +115,43 @@ def test_a_failed_call_that_somebody_saw_is_no_warning(try_out: Callable[..., An
     try_out(scenario)
 
 
-def test_20_a_result_that_was_not_awaited_names_the_call(told: Callable[..., str]) -> None:
+def test_20_a_method_of_a_result_that_was_not_awaited_is_one_of_the_other_side(
+    try_out: Callable[..., Any],
+) -> None:
     async def scenario(mf: Any) -> None:
         job(mf).hello().upper()
+        await mf.advance(1_000)
+
+    with pytest.warns(UnseenErrorWarning) as caught:
+        try_out(scenario)
+    text = "JOBS.object.rpc('hello.upper') in test_forgotten_awaits.py:"
+    assert text in str(caught[0].message)
+
+
+def test_20_a_result_of_r2_that_was_not_awaited_names_the_call(
+    told: Callable[..., str],
+) -> None:
+    async def scenario(mf: Any) -> None:
+        mf.get_r2_bucket("BUCKET").head("k").size()
 
     assert told(scenario, AttributeError) == (
-        "JOBS.object.rpc('hello') has not been awaited, so it has no 'upper': put `await` "
-        "before it"
+        "BUCKET.r2.head('k') has not been awaited, so it has no 'size': put `await` before it"
     )
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "kind"),
     [
-        pytest.param("return Response(self.env.JOBS.getByName('a').hello())", id="21 rpc"),
-        pytest.param("return Response(self.env.BUCKET.get('k'))", id="21 R2"),
+        ("return Response(self.env.JOBS.getByName('a').hello())", "RpcPromise"),
+        ("return Response(self.env.BUCKET.get('k'))", "SimulationFuture"),
     ],
+    ids=["21 rpc", "21 R2"],
 )
 def test_a_response_of_what_was_not_awaited_says_so(
-    request_told: Callable[..., str], body: str
+    request_told: Callable[..., str], body: str, kind: str
 ) -> None:
     assert request_told(body, TypeError) == (
-        "Unsupported type in Response: SimulationFuture | what was given to Response() has not "
+        f"Unsupported type in Response: {kind} | what was given to Response() has not "
         "been awaited: put `await` before it"
     )
 

@@ -158,7 +158,7 @@ def test_53_a_stub_is_no_argument_of_a_call() -> None:
             jobs = mf.get_durable_object_namespace("JOBS")
             await jobs.getByName("a").hello(jobs.getByName("b"))
 
-    with pytest.raises(emulator.errors.JsException, match='of type "DurableObjectStub"'):
+    with pytest.raises(emulator.errors.JsException, match='of type "DurableObject"'):
         emulator.run(main)
 
 

@@ -343,14 +343,3 @@ def test_a_service_may_be_called_outbound_and_is_still_a_service() -> None:
             return [event.kind for event in mf.trace]
 
     assert emulator.run(main) == ["worker.fetch", "service.fetch"]
-
-
-def test_a_class_without_sqlite_is_refused_with_its_binding() -> None:
-    async def main() -> None:
-        async with emulator.Miniflare(
-            worker=Job, durable_objects={"JOBS": {"className": "Job", "useSQLite": False}}
-        ):
-            pass
-
-    with pytest.raises(ConfigurationError, match=r"durable_objects\['JOBS'\]: the emulator's"):
-        emulator.run(main)

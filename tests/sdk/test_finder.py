@@ -33,7 +33,9 @@ def package(folder: Path, name: str, text: str) -> None:
     (folder / name / "__init__.py").write_text(text)
 
 
-@pytest.mark.parametrize("module", ["workers", "js", "pyodide", "pyodide.ffi"])
+@pytest.mark.parametrize(
+    "module", ["workers", "workers.asgi", "asgi", "js", "pyodide", "pyodide.ffi"]
+)
 def test_the_names_are_the_emulators_once_it_is_imported(module: str) -> None:
     assert origin_of(module) == "the emulator"
 
@@ -44,6 +46,13 @@ def test_a_package_of_the_users_own_wins(tmp_path: Path) -> None:
 
     assert origin_of("workers", tmp_path) == "mine"
     assert origin_of("js", tmp_path) == "mine too"
+
+
+def test_a_part_belongs_to_whom_the_whole_does(tmp_path: Path) -> None:
+    package(tmp_path, "workers", "WHOSE = 'mine'")
+    (tmp_path / "workers" / "asgi.py").write_text("WHOSE = 'mine too'")
+
+    assert origin_of("workers.asgi", tmp_path) == "mine too"
 
 
 def test_a_package_of_the_users_own_wins_though_it_is_installed(tmp_path: Path) -> None:

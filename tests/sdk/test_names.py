@@ -70,18 +70,8 @@ def test_the_names_are_one_and_the_same_under_every_way_to_them() -> None:
     assert JsException is raised
 
 
-def test_conversions_and_decorators_give_back_what_they_are_handed() -> None:
-    from js import Object
-    from pyodide.ffi import create_proxy, destroy_proxies, jsnull, to_js
-
-    value = {"a": [1]}
-
-    assert to_js(value, dict_converter=Object.fromEntries) is value
-    assert create_proxy(value) is value
-    assert ours.python_from_rpc(ours.python_to_rpc(value)) is value
+def test_the_decorator_for_handlers_gives_back_what_it_is_handed() -> None:
     assert ours.handler(len) is len
-    assert jsnull is None
-    destroy_proxies([value])
 
 
 def test_objects_and_json_are_javascripts() -> None:
@@ -92,7 +82,7 @@ def test_objects_and_json_are_javascripts() -> None:
     assert parsed.a.b == [1, "é"]
     assert JSON.stringify(parsed) == '{"a":{"b":[1,"é"]}}'
     assert Object.fromEntries([("a", 1)]).a == 1
-    assert Object.entries(parsed.a) == [("b", [1, "é"])]
+    assert Object.entries(parsed.a) == [["b", [1, "é"]]]
     assert (Object.new(), Object.keys(parsed)) == ({}, ["a"])
 
 

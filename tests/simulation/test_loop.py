@@ -190,13 +190,14 @@ def test_deliver_last_comes_behind_everything_due_by_then_even_what_is_added_lat
         loop = here()
         due_ms = loop.clock.now_ms + 1000
         loop.deliver_last(due_ms, lambda: seen.append("last"))
+        loop.deliver_late(due_ms, lambda: seen.append("late"))
         loop.deliver(due_ms, lambda: loop.deliver(due_ms, seen.append, "later"))
         loop.deliver(due_ms, seen.append, "first")
         loop.call_later(1, seen.append, "timer")
         await loop.wait_idle()
         return seen
 
-    assert run(main) == ["first", "timer", "later", "last"]
+    assert run(main) == ["first", "timer", "later", "late", "last"]
 
 
 def test_two_nested_timeouts_with_one_deadline_have_both_expired():

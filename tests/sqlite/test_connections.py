@@ -71,7 +71,6 @@ def seen(database: Database) -> list[Any]:
         "SELECT (SELECT count(*) FROM parent), (SELECT count(*) FROM child)",
         "SELECT * FROM sqlite_sequence",
         "SELECT * FROM sqlite_schema",
-        "SELECT * FROM dbstat",
         "SELECT 'a' LIKE 'A', random(), unixepoch()",
         "EXPLAIN SELECT x FROM parent WHERE id > 1 ORDER BY coalesce(x, '')",
         "PRAGMA data_version",
@@ -375,3 +374,23 @@ assert len(connections._idle) == 1
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 def test_a_forked_child_leaves_its_parents_connections_alone() -> None:
     subprocess.run([sys.executable, "-c", FORK], check=True)
+
+
+def test_the_size_of_one_database_does_not_bind_the_next(begin):
+    def fill(database: Database) -> None:
+        for number in range(100):
+            database.execute("INSERT INTO _cf_KV VALUES (?, ?)", (number, b"x" * 4_000))
+
+    small = begin(size_bytes_max=60 * 4_096)
+    rows(small, "SELECT 1")
+    with pytest.raises(SqlError, match="database or disk is full: SQLITE_FULL"):
+        fill(small)
+    used = begin(size_bytes_max=50 * 4_096)
+    rows(used, "SELECT 1")
+    link = used._link
+    used.close()
+    following = begin()
+    fill(following)
+
+    assert following._link is link
+    assert following.file_size_bytes > 100 * 4_000

@@ -337,9 +337,12 @@ def test_settings_last_until_they_are_reset(database: Database) -> None:
     assert rows(database, like) == [(1,)]
 
 
-def test_foreign_keys_cannot_be_switched_off(database: Database) -> None:
+def test_foreign_keys_are_off_until_the_settings_are_reset(database: Database) -> None:
     rows(database, "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p)")
     rows(database, "PRAGMA foreign_keys = off")
+    rows(database, "INSERT INTO c VALUES(1)")
+    database.begin()
+    database.reset_pragmas()
 
     assert rows(database, "PRAGMA foreign_keys") == [(1,)]
     assert error(database, "INSERT INTO c VALUES(1)") == (

@@ -12,7 +12,6 @@ tuples are arrays, a datetime is a Date. Rules measured on workerd.
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.bindings.d1.errors import d1_error
@@ -94,18 +93,6 @@ def _type_of(value: object) -> str:
 
 
 def _refusal(kind: str, value: object) -> Exception:
-    shown = _date_text(value) if isinstance(value, datetime) else js_string(value)
-    return d1_error(f"Type '{kind}' not supported for value '{shown}'", "D1_TYPE_ERROR")
-
-
-def _date_text(value: datetime) -> str:
-    """A Date as JavaScript shows it in UTC, the only time zone of Workers."""
-    utc = value.replace(tzinfo=None) - (value.utcoffset() or timedelta())
-    # Names of days and months in English, whatever the locale.
-    day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[utc.weekday()]
-    month = "JanFebMarAprMayJunJulAugSepOctNovDec"[utc.month * 3 - 3 : utc.month * 3]
-    clock = f"{utc.hour:02}:{utc.minute:02}:{utc.second:02}"
-    return (
-        f"{day} {month} {utc.day:02} {utc.year:04} {clock} GMT+0000 "
-        "(Coordinated Universal Time)"
+    return d1_error(
+        f"Type '{kind}' not supported for value '{js_string(value)}'", "D1_TYPE_ERROR"
     )

@@ -21,6 +21,7 @@ from emulator.errors import JsException, no_attribute
 from emulator.sqlite.errors import SqlError
 from emulator.values import JsDict, undefined
 from emulator.web.callbacks import rejected
+from emulator.web.js_object import JsObject
 
 if TYPE_CHECKING:
     import asyncio
@@ -42,7 +43,7 @@ class D1Snapshot(NamedTuple):
 
 
 @final
-class D1Database:
+class D1Database(JsObject):
     """A database binding.
 
     Args:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.bindings.d1.errors import d1_error
 from emulator.durable_objects.arguments import js_string
+from emulator.durable_objects.sql_values import object_maker
 from emulator.errors import JsException
 from emulator.values import JsDict, undefined
-from emulator.values.conversion import SAFE_INTEGER_MAX, number_of_float, property_order
+from emulator.values.conversion import SAFE_INTEGER_MAX, number_of_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,15 +100,9 @@ def raw_of(answer: Answer, *, has_column_names: bool) -> list[list[Any]]:
 
 
 def objects_of(columns: Sequence[str], rows: Sequence[Row]) -> list[JsDict]:
-    """The rows as objects. Of two columns with one name the last value stays, in the place
-    of the first; names that are array indexes come first, as JavaScript has it.
-    """
-    if any("0" <= name[:1] <= "9" for name in columns):
-        return [
-            JsDict(property_order(dict(zip(columns, _js_row(row), strict=True))))
-            for row in rows
-        ]
-    return [JsDict(zip(columns, _js_row(row), strict=True)) for row in rows]
+    """The rows as objects."""
+    make = object_maker(columns)
+    return [make(_js_row(row)) for row in rows]
 
 
 def _js_row(row: Row) -> Row:

@@ -43,6 +43,7 @@ from emulator.errors import JsException, js_error, no_attribute
 from emulator.simulation.rules import Operation
 from emulator.values import JsDict, undefined
 from emulator.web.callbacks import rejected
+from emulator.web.js_object import JsObject
 from emulator.web.streams import ReadableStream
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _facts(options: dict[str, Any], struct: str) -> _Facts:
 
 
 @final
-class R2Bucket:
+class R2Bucket(JsObject):
     """A bucket binding.
 
     Args:
@@ -263,7 +264,7 @@ class R2Bucket:
 
     def _carry(self, name: str, key: str, effect: Any) -> asyncio.Future[Any]:
         operation = Operation(self._name, name, key)
-        return current_context(self._outside).carry(operation, effect)
+        return current_context(self._outside).carry(operation, effect, takes_connection=True)
 
     def _handle(self, key: str, upload_id: str) -> R2MultipartUpload:
         return R2MultipartUpload(

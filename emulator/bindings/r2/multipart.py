@@ -155,7 +155,7 @@ class R2MultipartUpload:
 
     def _carry(self, name: str, effect: Any) -> asyncio.Future[Any]:
         operation = Operation(self._binding, f"r2.{name}", self.key)
-        return current_context(self._outside).carry(operation, effect)
+        return current_context(self._outside).carry(operation, effect, takes_connection=True)
 
     def _put_part(self, number: int, value: Any) -> JsDict:
         data = snapshot(value)

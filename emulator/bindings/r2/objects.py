@@ -17,6 +17,7 @@ from emulator.errors import js_error
 from emulator.simulation.rules import Operation
 from emulator.values import JsDict
 from emulator.values.conversion import date_of_ms
+from emulator.web.js_object import JsObject
 from emulator.web.streams import ReadableStream
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ BODY_CHUNK_BYTES: Final = 64 * 1024
 _set = object.__setattr__
 
 
-class R2Object:
+class R2Object(JsObject):
     """An object without its body: the platform's `HeadResult`.
 
     Args:
@@ -45,7 +46,7 @@ class R2Object:
 
     __slots__ = ("_custom", "_http", "_range", "_record")
 
-    _js_name = "HeadResult"
+    __js_class__ = "HeadResult"
 
     _record: ObjectRecord
     _range: tuple[int, int] | None
@@ -67,8 +68,14 @@ class R2Object:
         _set(self, "_custom", has_custom_metadata)
 
     def __setattr__(self, name: str, value: object) -> None:
-        text = f"Cannot assign to read only property '{name}' of object '#<{self._js_name}>'"
+        text = (
+            f"Cannot assign to read only property '{name}' of object '#<{self.__js_class__}>'"
+        )
         raise js_error("TypeError", text)
+
+    def __getitem__(self, name: str) -> Any:
+        # By item as by attribute, as Cloudflare's `workers` package has it (rpc.py).
+        return getattr(self, name)
 
     @property
     def key(self) -> str:
@@ -172,7 +179,7 @@ class R2ObjectBody(BodyReader, R2Object):
 
     __slots__ = ("_body", "_reader")
 
-    _js_name = "GetResult"
+    __js_class__ = "GetResult"
 
     _body: ReadableStream | None
     _reader: tuple[str, IoContext]
