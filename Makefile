@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 NODE_SIDE := fixtures/workerd
 NODE_READY := $(NODE_SIDE)/node_modules/.ready
 
-.PHONY: export test setup lint types pytest bench clean
+.PHONY: export test setup lint types pytest bench planted clean
 
 export: $(READY)
 	$(BIN)/amber export fixtures/garden --out export.zip
@@ -47,6 +47,10 @@ pytest: $(READY) $(NODE_READY)
 
 bench: $(READY)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+# Whether the comparison with workerd notices mistakes: a quarter of an hour.
+planted: $(READY) $(NODE_READY)
+	$(BIN)/python tests/conformance/planted/run.py $(PLANTED_ARGS)
 
 clean:
 	rm -rf $(VENV) $(NODE_SIDE)/node_modules build dist *.egg-info export.zip

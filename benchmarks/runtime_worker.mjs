@@ -5,9 +5,8 @@ import { DurableObject } from "cloudflare:workers";
 export class Loops extends DurableObject {
   async fetch(request) {
     const { loop, count } = await request.json();
-    const start = performance.now();
     await this[loop](count);
-    return Response.json(performance.now() - start);
+    return new Response("done");
   }
 
   async pairs(count) {
@@ -19,14 +18,37 @@ export class Loops extends DurableObject {
 
   inserts(count) {
     const { sql } = this.ctx.storage;
-    sql.exec("CREATE TABLE IF NOT EXISTS rows(k, v)");
-    for (let i = 0; i < count; i++) sql.exec("INSERT INTO rows VALUES (?, ?)", i, "value");
-    sql.exec("DELETE FROM rows");
+    sql.exec("CREATE TABLE IF NOT EXISTS written(k, v)");
+    for (let i = 0; i < count; i++) sql.exec("INSERT INTO written VALUES (?, ?)", i, "value");
+    sql.exec("DELETE FROM written");
+  }
+
+  lookups(count) {
+    const { sql } = this.ctx.storage;
+    sql.exec("CREATE TABLE IF NOT EXISTS kept(k INTEGER PRIMARY KEY, v)");
+    sql.exec("INSERT OR IGNORE INTO kept VALUES (1, 'value')");
+    for (let i = 0; i < count; i++) sql.exec("SELECT v FROM kept WHERE k = ?", 1).one();
+  }
+
+  rows(count) {
+    const counting = "WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n LIMIT ?)";
+    const cursor = this.ctx.storage.sql.exec(`${counting} SELECT k, 'value' AS v FROM n`, count);
+    let seen = 0;
+    for (const row of cursor) seen += row.k > 0;
+    if (seen !== count) throw new Error(`${seen} rows`);
   }
 
   async calls(count) {
     const other = this.env.LOOPS.getByName("other");
     for (let i = 0; i < count; i++) await other.echo(i);
+  }
+
+  async callbacks(count) {
+    await this.env.LOOPS.getByName("other").callBack((value) => value, count);
+  }
+
+  async callBack(call, count) {
+    for (let i = 0; i < count; i++) await call(i);
   }
 
   echo(value) {
@@ -61,10 +83,9 @@ export default {
     if (pathname === "/alarms") {
       const { objects, count } = await request.json();
       const stubs = Array.from({ length: objects }, (_, i) => env.LOOPS.getByName(`alarm ${i}`));
-      const start = performance.now();
       await Promise.all(stubs.map((stub) => stub.start(count)));
       await Promise.all(stubs.map((stub) => stub.finished()));
-      return Response.json(performance.now() - start);
+      return new Response("done");
     }
     return env.LOOPS.getByName("main").fetch(request);
   },

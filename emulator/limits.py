@@ -142,6 +142,8 @@ class Limits:
         Raises:
             ConfigurationError: If a name is unknown, or a limit is looser than before.
         """
+        if not changes:
+            return self
         known = [field.name for field in fields(self) if field.name.endswith("_max")]
         for name, value in changes.items():
             if name not in known:

@@ -44,11 +44,9 @@ class Mark:
         where: Where that was.
     """
 
-    __slots__ = ("most", "where")
-
-    def __init__(self) -> None:
-        self.most = 0
-        self.where = ""
+    # Of the class, since a world makes many and looks at few.
+    most: int = 0
+    where: str = ""
 
     def saw(self, amount: int, where: str) -> None:
         """So much of it was seen there."""
@@ -138,7 +136,7 @@ class Usage:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.before_report: list[Callable[[], None]] = []
-        self._marks = {name: Mark() for name in _WORDS}
+        self._marks: dict[str, Mark] = {}
 
     def mark(self, limit: str) -> Mark:
         """The mark of one limit, to be kept by whoever counts it.
@@ -146,17 +144,22 @@ class Usage:
         Args:
             limit: Its name in `Limits`.
         """
-        return self._marks[limit]
+        found = self._marks.get(limit)
+        if found is None:
+            assert limit in _WORDS, limit
+            found = self._marks[limit] = Mark()
+        return found
 
     def report(self) -> LimitsReport:
         """How near each limit came so far."""
         for look in self.before_report:
             look()
+        seen = ((name, words, self.mark(name)) for name, words in _WORDS.items())
         return LimitsReport(
             self.limits.name,
             tuple(
-                LimitUse(name, getattr(self.limits, name), mark.most, mark.where, _WORDS[name])
-                for name, mark in self._marks.items()
+                LimitUse(name, getattr(self.limits, name), mark.most, mark.where, words)
+                for name, words, mark in seen
             ),
         )
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from emulator.conformance.program import Program
     from emulator.simulation.schedules import Schedule
 
-__all__ = ["NAME", "run_program"]
+__all__ = ["NAME", "run_program", "world_options"]
 
 #: Name of the worker: unique keys, and so ids, are made with it.
 WORKER_NAME: Final = "conform"
@@ -49,14 +49,19 @@ NAME: Final = _version()
 
 
 def run_program(
-    program: Program, *, seed: int = 0, schedule: Schedule | None = None
+    program: Program,
+    *,
+    seed: int = 0,
+    schedule: Schedule | None = None,
+    limits: str = "workerd",
 ) -> dict[str, Any]:
-    """Run a program on the emulator, with the limits of workerd.
+    """Run a program on the emulator.
 
     Args:
         program: What to run.
         seed: Decides every random stream.
         schedule: Decides latencies and ties; None is the calm run.
+        limits: The profile.
 
     Returns:
         The outcome as JSON. If nothing could ever go on, or nothing ever ended, it has
@@ -67,7 +72,7 @@ def run_program(
     ms_max = wait_ms(program.source) + HANG_MS
 
     async def main() -> None:
-        async with emulator.Miniflare(**_options(program)) as mf:
+        async with emulator.Miniflare(**world_options(program, limits)) as mf:
             run = Run(program, mf.clock.now_ms)
             try:
                 with interpreter.running(run):
@@ -92,8 +97,13 @@ def run_program(
     return found
 
 
-def _options(program: Program) -> dict[str, Any]:
-    """A world with what the program uses: to make the rest would take most of the time."""
+def world_options(program: Program, limits: object) -> dict[str, Any]:
+    """A world with what the program uses: to make the rest would take most of the time.
+
+    Args:
+        program: Whose world it is.
+        limits: The option of that name.
+    """
     source = json.dumps(program.source)
     classes = [
         name
@@ -112,5 +122,5 @@ def _options(program: Program) -> dict[str, Any]:
         "d1_databases": ["DB"] if '"d1.' in source else [],
         "compatibility_date": program.compatibility_date,
         "compatibility_flags": list(program.compatibility_flags),
-        "limits": "workerd",
+        "limits": limits,
     }

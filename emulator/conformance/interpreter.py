@@ -11,13 +11,16 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from emulator.conformance.members import Target
+from emulator.conformance.members import Target, member_of
+from emulator.conformance.object_host import TOLD, ObjectHost, told_response
 from emulator.conformance.operations import Host, Operations
 from emulator.conformance.recorder import AlarmRun, AlarmScript, Call, Run
+from emulator.conformance.sockets import EventScript, listen, waited
 from emulator.conformance.tagged_values import encode, error_facts
 from emulator.conformance.ticks import started
 from emulator.errors import JsTypeError
 from emulator.sdk.workers import DurableObject, Response, WorkerEntrypoint
+from emulator.simulation.awaitables import is_awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,10 +42,8 @@ __all__ = [
 
 #: How long an object is left alone until the platform evicts it: ten seconds, and some.
 _EVICT_MS: Final = 10_600
-_CALLS: Final = ("rpc", "fetch", "worker")
+_CALLS: Final = ("rpc", "fetch", "worker", "connect")
 _URL: Final = "http://object/call"
-#: The header of an answer that is a program's own.
-_TOLD: Final = "told"
 #: The run whose program is under way: simulations take turns in a process, and each runs one.
 _running: list[Run] = []
 
@@ -55,46 +56,6 @@ def running(run: Run) -> Iterator[None]:
         yield
     finally:
         _running.remove(run)
-
-
-def told_response(value: Any) -> Response:
-    """The answer of a handler to its own program."""
-    return Response(json.dumps(encode(value)), headers={_TOLD: "1"})
-
-
-class ObjectHost(Host):
-    """An object that runs ops."""
-
-    def __init__(self, env: Any, ctx: Any) -> None:
-        run = _running[-1]
-        super().__init__(run, run.names.get(str(ctx.id), "main"), env, ctx)
-
-    async def answer(self, number: int) -> Any:
-        """Run a body that was sent here."""
-        call, ops, path = self.run.bodies[number]
-        return await Operations(self, call).run(ops, path)
-
-    async def fetched(self, request: Any) -> Any:
-        """Run the body that a request names; the answer is the result as JSON."""
-        call, ops, path = self.run.bodies[await request.json()]
-        operations = Operations(self, call)
-        result = await operations.run(ops, path)
-        return result if operations.has_responded else told_response(result)
-
-    async def alarm(self, info: Any) -> None:
-        """One run of the alarm handler."""
-        script = self.run.alarms.get(self.owner)
-        if script is None:
-            return
-        call = Call(self.run, self.owner)
-        names = ("isRetry", "retryCount", "scheduledTime")
-        ops, run = script.begin(call, {name: encode(getattr(info, name)) for name in names})
-        try:
-            await Operations(self, call).run(ops)
-        except Exception as error:
-            script.end(run, error)
-            raise
-        script.end(run)
 
 
 class Ancestor(DurableObject):
@@ -110,7 +71,7 @@ class Members(Ancestor):
 
     def __init__(self, ctx: Any, env: Any) -> None:
         super().__init__(ctx, env)
-        self._host = ObjectHost(env, ctx)
+        self._host = ObjectHost(_running[-1], env, ctx)
         self.field = "f"
         self.arrow = lambda: 1
         self._kept: Any = None
@@ -166,6 +127,23 @@ class Members(Ancestor):
         """What a function of the caller gives."""
         return await function(*args)
 
+    async def callOn(self, value: Any, member: str, *args: Any) -> Any:
+        """What a method of an argument gives."""
+        found = member_of(value, member)(*args)
+        return await found if is_awaitable(found) else found
+
+    async def readOn(self, value: Any, member: str) -> Any:
+        """What a property of an argument is."""
+        found = member_of(value, member)
+        return await found if is_awaitable(found) else found
+
+    async def write(self, stream: Any, *chunks: Any) -> None:
+        """Write to a stream, and close it."""
+        writer = stream.getWriter()
+        for chunk in chunks:
+            await writer.write(chunk)
+        await writer.close()
+
     def keep(self, function: Any) -> None:
         """Keep a function of the caller."""
         self._kept = function
@@ -197,6 +175,19 @@ class Sql(NoFetch):
         """Run the ops of one request; the answer is the result as JSON."""
         return await self._host.fetched(request)
 
+    async def webSocketMessage(self, ws: Any, message: Any) -> None:
+        """Run what the program's handlers do with a message."""
+        await self._host.hear("webSocketMessage", {"ws": ws, "message": message})
+
+    async def webSocketClose(self, ws: Any, code: int, reason: str, was_clean: Any) -> None:
+        """Run what they do with a close."""
+        given = {"ws": ws, "code": code, "reason": reason, "wasClean": was_clean}
+        await self._host.hear("webSocketClose", given)
+
+    async def webSocketError(self, ws: Any, error: Any) -> None:
+        """Run what they do with an error."""
+        await self._host.hear("webSocketError", {"ws": ws, "error": error})
+
 
 class Kv(Sql):
     """The same without SQLite."""
@@ -222,7 +213,7 @@ class Plain:
     """A class that is not the platform's."""
 
     def __init__(self, ctx: Any, env: Any) -> None:
-        self._host = ObjectHost(env, ctx)
+        self._host = ObjectHost(_running[-1], env, ctx)
 
     async def run(self, number: int) -> Any:
         """Never reached."""
@@ -290,10 +281,16 @@ class WorkerHost(Host):
             await self._alarms(step)
         elif any(kind in step for kind in _CALLS):
             await self._call(step, tellers)
+        elif "handlers" in step:
+            script = EventScript(step["handlers"])
+            self.run.events[step.get("object", "main")] = script
+            tellers.append(lambda: {"events": [event.told() for event in script.events]})
         else:
             if "newStub" in step:
                 self._stubs.pop(step.get("stub", step.get("object", "main")), None)
                 self._stub_of(step)
+            elif "events" in step:
+                await waited(lambda: self._has_heard(step), step["wait"])
             else:
                 await asyncio.sleep((_EVICT_MS if "evict" in step else step["wait"]) / 1000)
             tellers.append(dict)
@@ -313,6 +310,8 @@ class WorkerHost(Host):
 
     async def _answer(self, kind: str, step: dict[str, Any], call: Call) -> Any:
         ops = step[kind]
+        if kind == "connect":
+            return encode(await self._connect(step, call))
         if kind == "worker" and "request" not in step:
             return encode(await Operations(self, call).run(ops))
         number = self.run.send(call, ops)
@@ -320,9 +319,27 @@ class WorkerHost(Host):
             return encode(await self._stub_of(step).run(number))
         server = self.env.SELF if kind == "worker" else self._stub_of(step)
         answer = await server.fetch(_URL, method="POST", body=json.dumps(number))
-        if answer.headers.get(_TOLD) is None:
+        if answer.headers.get(TOLD) is None:
             return {"$": "opaque", "class": "Response"}
         return await answer.json()
+
+    def _has_heard(self, step: dict[str, Any]) -> bool:
+        script = self.run.events.get(step.get("object", "main"))
+        return script is not None and script.ended_count >= step["events"]
+
+    async def _connect(self, step: dict[str, Any], call: Call) -> dict[str, Any]:
+        """Ask an object for a WebSocket; the worker keeps its end, and hears what comes."""
+        call.connection = step
+        number = self.run.send(call, step.get("ops", []))
+        headers = {"upgrade": "websocket", "call": str(number)}
+        answer = await self._stub_of(step).fetch(_URL, headers=headers)
+        socket = answer.webSocket
+        self.run.refs_of(self.owner)[step["connect"]] = socket
+        client = step.get("client", "plain")
+        if socket is not None and client != "none":
+            listen(socket)
+            socket.accept(allowHalfOpen=client == "half_open")
+        return {"status": answer.status, "webSocket": socket is not None}
 
     async def answer_again(self, request: Any) -> Response:
         """Run a body in a request that is not the program's own."""
@@ -362,14 +379,14 @@ class WorkerHost(Host):
 
 
 class Default(WorkerEntrypoint):
-    """The worker: one request runs one program."""
+    """The worker: one request runs one program, or some of its steps."""
 
     async def fetch(self, request: Any) -> Any:
         """Run the program, or a body of it in another request."""
         host = WorkerHost(self.env, self.ctx)
         if request.url == _URL:
             return await host.answer_again(request)
-        for step in host.run.program.steps:
+        for step in host.run.steps:
             await host.step(step)
         await asyncio.sleep(host.run.program.settle_ms / 1000)
         return Response("")

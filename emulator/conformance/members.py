@@ -59,6 +59,8 @@ def member_of(target: Any, name: str) -> Any:
         raise JsTypeError(message)
     if isinstance(target, dict) and name in target:
         return target[name]
+    if name.isdigit() and isinstance(target, (list, tuple)):
+        return target[int(name)] if int(name) < len(target) else undefined
     if name == "length" and isinstance(target, (list, str, bytes)):
         return len(target)
     if name == "size" and isinstance(target, (JsMap, set)):

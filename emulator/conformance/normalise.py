@@ -32,7 +32,9 @@ _VOLATILE_NAMES: Final = frozenset(
 #: Ops whose whole result is one of these.
 _VOLATILE_OPS: Final = frozenset({"rowsRead", "rowsWritten", "databaseSize", "uploadId"})
 _TIME_NAMES: Final = frozenset({"scheduledTime"})
-_TIME_OPS: Final = frozenset({"getAlarm"})
+_TIME_OPS: Final = frozenset({"getAlarm", "getWebSocketAutoResponseTimestamp"})
+#: Ops whose inner ops start together, or end when nobody looks.
+_LOOSE: Final = frozenset({"gather", "task", "storage.transactionSync"})
 _SAFE_INTEGER_MAX: Final = 2**53 - 1
 #: Views that Python shows as bytes.
 _BYTES: Final = frozenset({"Uint8Array", "Uint8ClampedArray", "ArrayBuffer", "DataView"})
@@ -57,6 +59,7 @@ _DOM_CODES: Final = {
     "QuotaExceededError": 22,
     "TimeoutError": 23,
     "DataCloneError": 25,
+    "SyntaxError": 12,
 }
 
 
@@ -96,14 +99,32 @@ def _step(step: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
             for index, run in enumerate(told["runs"])
         ]
         return {**_value({k: v for k, v in told.items() if k != "runs"}), "runs": runs}
+    if "events" in told:
+        return {"events": _events(step.get("handlers", {}), told["events"])}
     body: list[Any] = next(
-        (step[kind] for kind in ("rpc", "fetch", "worker") if kind in step), []
+        (step[kind] for kind in ("rpc", "fetch", "worker", "ops") if kind in step), []
     )
     found = dict(told)
     if "ops" in told:
         found["ops"] = _ops(body, told["ops"])
     if "result" in told:
         found["result"] = _outcome(told["result"])
+    return found
+
+
+def _events(
+    scripts: dict[str, list[list[Any]]], told: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What came on the WebSockets of an object."""
+    found = []
+    seen: dict[str, int] = {}
+    for event in told:
+        name = event["handler"]
+        bodies = scripts.get(name) or [[]]
+        body = bodies[min(seen.get(name, 0), len(bodies) - 1)]
+        seen[name] = seen.get(name, 0) + 1
+        told_event = {"args": _value(event["args"]), "outcome": _outcome(event["outcome"])}
+        found.append({**event, **told_event, "ops": _ops(body, event["ops"])})
     return found
 
 
@@ -125,8 +146,11 @@ def _ops(body: list[Any], told: list[dict[str, Any]]) -> list[dict[str, Any]]:
         *above, op = _way(body, entry["op"])
         # The innermost call that it is in, by its indexes.
         depth = max((i + 1 for i, outer in enumerate(above) if outer[0] == "rpc"), default=0)
-        indexes = [int(number) for number in entry["op"].split(".")[:depth]]
-        found.append((indexes, _op(op, entry)))
+        path = [int(number) for number in entry["op"].split(".")]
+        # Only microtasks decide how those of a `gather`, a `task` and a synchronous body end
+        # among each other and beside the rest: these stand behind it, by their paths.
+        is_loose = any(outer[0] in _LOOSE for outer in above)
+        found.append(((path[:depth], is_loose, path if is_loose else []), _op(op, entry)))
     return [entry for _, entry in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -237,6 +261,8 @@ def _tagged(value: dict[str, Any]) -> Any:
             return {_TAG: "set", "of": sorted(items, key=_sort_key)}
         case "map":
             return {_TAG: "map", "of": [[_value(k), _value(v)] for k, v in value["of"]]}
+        case "error":
+            return _error(value)
         case "object":
             return {_TAG: "object", "of": [[k, _member(k, v)] for k, v in value["of"]]}
         case "regexp":

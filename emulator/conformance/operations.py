@@ -17,7 +17,7 @@ from emulator.conformance.program_ops import is_body, modifiers_of
 from emulator.conformance.special_ops import BY_BODY, SPECIAL_OPS
 from emulator.conformance.tagged_values import decode
 from emulator.conformance.tags import TAG
-from emulator.conformance.ticks import PADDING, begun, started
+from emulator.conformance.ticks import ONE_TICK, PADDING, begun, started
 from emulator.errors import JsException
 from emulator.simulation.awaitables import is_awaitable
 from emulator.values import JsDict, JsMap, undefined
@@ -110,15 +110,23 @@ class Operations:
         call: Where they are recorded.
         txn: The transaction around them.
         is_sync: They must not wait: their body is synchronous.
+        given: What the handler of an event was handed, by name.
 
     Attributes:
         has_responded: `respond` was among them: the result is the answer itself.
     """
 
     def __init__(
-        self, host: Host, call: Call, txn: Any = None, *, is_sync: bool = False
+        self,
+        host: Host,
+        call: Call,
+        txn: Any = None,
+        *,
+        is_sync: bool = False,
+        given: dict[str, Any] | None = None,
     ) -> None:
         self.is_sync = is_sync
+        self.given = given or {}
         self.host = host
         self.call = call
         self.txn = txn
@@ -131,6 +139,7 @@ class Operations:
             self.call,
             self.txn if txn is None else txn,
             is_sync=is_sync or self.is_sync,
+            given=self.given,
         )
 
     # -- bodies ----------------------------------------------------------------------------
@@ -197,6 +206,8 @@ class Operations:
         return undefined
 
     async def _record_later(self, op: list[Any], pending: Awaitable[Any], path: str) -> Any:
+        # However settled it is, a promise answers in a later tick.
+        await ONE_TICK
         try:
             value = await pending
         except Exception as error:
@@ -247,12 +258,17 @@ class Operations:
     def path(self, name: str, args: list[Any]) -> Any:
         """A member by the path to it: called if it is a function, else read."""
         root, *members = name.split(".")
-        value = self.txn if root == "txn" else self.host.root(root)
+        value = self._root(root)
         if not members:
             return value
         for member in members[:-1]:
             value = member_of(value, member)
         return self.apply(value, members[-1], args, is_shared=root != "storage")
+
+    def _root(self, name: str) -> Any:
+        if name in self.given:
+            return self.given[name]
+        return self.txn if name == "txn" else self.host.root(name)
 
     def apply(self, owner: Any, member: str, args: list[Any], *, is_shared: bool) -> Any:
         """A member called if it is a function, else read.
@@ -284,6 +300,8 @@ class Operations:
 
     def ref(self, name: str) -> Any:
         """What an op has kept under a name."""
+        if name in self.given:
+            return self.given[name]
         return named(self.host.run.refs_of(self.host.owner), name)
 
     def shared(self, name: str) -> Any:

@@ -43,6 +43,12 @@ _FIELDS: Final[dict[str, Any]] = {
 }
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 _CALLS: Final = ("rpc", "fetch", "worker")
+#: How the two sides of a WebSocket may take their end.
+_ACCEPTANCES: Final = {
+    "accept": ("hibernate", "plain", "half_open", "none"),
+    "client": ("plain", "half_open", "none"),
+}
+_HANDLERS: Final = ("webSocketMessage", "webSocketClose", "webSocketError")
 #: A step by the field that makes it one: the other fields it may have, with their types.
 _STEPS: Final[dict[str, dict[str, Any]]] = {
     "rpc": {"object": str, "stub": str},
@@ -52,7 +58,16 @@ _STEPS: Final[dict[str, dict[str, Any]]] = {
     "alarms": {"object": str, "set": (int, float), "wait": int, "until": int},
     "evict": {"object": str},
     "newStub": {"object": str, "stub": str},
-    "wait": {},
+    "connect": {
+        "object": str,
+        "stub": str,
+        "accept": str,
+        "client": str,
+        "tags": list,
+        "ops": list,
+    },
+    "handlers": {"object": str},
+    "wait": {"events": int, "object": str},
 }
 _LATER: Final = re.compile(r'\["(timer|waitUntil|task)"')
 
@@ -262,11 +277,44 @@ def _check_step(step: Any, where: str, checker: OpChecker) -> None:
             raise ConfigurationError(message)
         for index, body in enumerate(given):
             checker.body(body, f"{where}, run {index}")
+    elif kind == "connect":
+        _check_connect(step, where, checker)
+    elif kind == "handlers":
+        _check_handlers(given, where, checker)
     elif kind == "wait":
         _check_fields({"wait": given}, {"wait": (int, float)}, where)
     elif given is not True:
         message = f"{where}: {kind!r} must be true, got {shown(given)}"
         raise ConfigurationError(message)
+
+
+def _check_connect(step: dict[str, Any], where: str, checker: OpChecker) -> None:
+    _check_fields({"connect": step["connect"]}, {"connect": str}, where)
+    for name, known in _ACCEPTANCES.items():
+        given = step.get(name, "none")
+        if given not in known:
+            names = ", ".join(known)
+            message = f"{where}: {name!r} must be one of {names}, got {shown(given)}"
+            raise ConfigurationError(message)
+    if not all(isinstance(tag, str) for tag in step.get("tags", [])):
+        message = f'{where}: "tags" must be a list of texts, got {shown(step["tags"])}'
+        raise ConfigurationError(message)
+    checker.body(step.get("ops", []), where)
+
+
+def _check_handlers(given: Any, where: str, checker: OpChecker) -> None:
+    if not isinstance(given, dict):
+        message = f'{where}: "handlers" must be an object, got {shown(given)}'
+        raise ConfigurationError(message)
+    for name, bodies in given.items():
+        if name not in _HANDLERS:
+            message = f"{where}: there is no handler {name!r}{meant(name, _HANDLERS)}"
+            raise ConfigurationError(message)
+        if not isinstance(bodies, list):
+            message = f"{where}: {name!r} must be a list of lists of ops, got {shown(bodies)}"
+            raise ConfigurationError(message)
+        for index, body in enumerate(bodies):
+            checker.body(body, f"{where}, {name} {index}")
 
 
 def _check_branches(given: Any, where: str, checker: OpChecker) -> None:

@@ -17,6 +17,8 @@ __all__ = ["MODIFIERS", "OpChecker", "is_body", "modifiers_of", "names_kept", "s
 
 #: Where a dotted name may begin. `txn` is there inside a transaction.
 ROOTS: Final = ("storage", "state", "id", "r2", "d1", "ns", "stub", "txn", "env")
+#: What the handlers of a WebSocket are handed, by name.
+HANDED: Final = ("ws", "message", "code", "reason", "wasClean", "error")
 MODIFIERS: Final = frozenset({"as", "bind", "call", "raw"})
 
 # What may stand at a place of a special op: a body, one op, a text, a number, a value, or
@@ -44,6 +46,9 @@ SPECIAL: Final[dict[str, tuple[str, ...]]] = {
     "waitUntil": (_BODY,),
     "timer": (_MS, _BODY),
     "rpc": (_TEXT, _BODY),
+    "pair": (_TEXT, _TEXT),
+    "listen": (_VALUE,),
+    "heard": (_VALUE, _MS, _MAYBE, _MS),
     "stub_of": (_TEXT,),
     "list_kv": (_MAYBE, _VALUE),
     "iterate": (_VALUE,),
@@ -51,6 +56,7 @@ SPECIAL: Final[dict[str, tuple[str, ...]]] = {
     "read": (_VALUE, _TEXT),
     "call": (_VALUE, _TEXT, _VALUES),
     "dispose": (_VALUE,),
+    "set": (_VALUE, _TEXT, _VALUE),
     "json": (_VALUE,),
     "string": (_VALUE,),
     "typeof": (_VALUE,),
@@ -83,16 +89,19 @@ def is_body(value: Any) -> bool:
 
 
 def names_kept(source: Any) -> frozenset[str]:
-    """Every name that some op of a program keeps its result under."""
+    """Every name that some op or step of a program keeps something under."""
     found: set[str] = set()
 
     def walk(value: Any) -> None:
         if isinstance(value, list):
+            if value[:1] == ["pair"]:
+                found.update(name for name in value[1:] if isinstance(name, str))
             for item in value:
                 walk(item)
         elif isinstance(value, dict):
-            if isinstance(value.get("as"), str):
-                found.add(value["as"])
+            found.update(value[k] for k in ("as", "connect") if isinstance(value.get(k), str))
+            if "handlers" in value:
+                found.update(HANDED)
             for item in value.values():
                 walk(item)
 

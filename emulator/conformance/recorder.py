@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emulator.conformance.program import Program
+    from emulator.conformance.sockets import EventScript
 
 __all__ = ["AlarmRun", "AlarmScript", "Call", "Run"]
 
@@ -28,9 +29,12 @@ class Call:
         run: The run of the program.
         owner: Where they run: an object's name.
         branch: Which branch of a step it is, if the step has several.
+
+    Attributes:
+        connection: The step that asks for a WebSocket, if it is one.
     """
 
-    __slots__ = ("_branch", "_ended", "_open", "_owner", "_run")
+    __slots__ = ("_branch", "_ended", "_open", "_owner", "_run", "connection")
 
     def __init__(self, run: Run, owner: str, branch: int | None = None) -> None:
         self._run = run
@@ -38,6 +42,7 @@ class Call:
         self._branch = branch
         self._open: dict[str, None] = {}
         self._ended: list[dict[str, Any]] = []
+        self.connection: dict[str, Any] | None = None
 
     def begin(self, path: str) -> None:
         """An op was called."""
@@ -153,10 +158,13 @@ class Run:
 
     def __init__(self, program: Program, start_ms: int) -> None:
         self.program = program
+        #: Those of its steps that the next request does.
+        self.steps = program.steps
         self.start_ms = start_ms
         #: What objects and worker gave each other behind the platform's back.
         self.shared: dict[str, Any] = {}
         self.alarms: dict[str, AlarmScript] = {}
+        self.events: dict[str, EventScript] = {}
         #: Begins and ends in the step of several branches that runs now, by object.
         self.order: dict[str, list[str]] | None = None
         #: Which object has an id: it may not know its name when its alarm wakes it.

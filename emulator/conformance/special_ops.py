@@ -11,9 +11,11 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.conformance.members import member_of
+from emulator.conformance.sockets import heard, listen
 from emulator.conformance.tagged_values import Caught, make_error, unsupported
 from emulator.conformance.ticks import hear, started
 from emulator.durable_objects.arguments import js_string
+from emulator.durable_objects.websocket import WebSocketPair
 from emulator.values import JsDict, undefined
 
 if TYPE_CHECKING:
@@ -136,6 +138,19 @@ def _stub_of(o: Operations, args: list[Any], path: str) -> Any:
     return o.host.stub(args[0])
 
 
+def _pair(o: Operations, args: list[Any], path: str) -> None:
+    kept = o.host.run.refs_of(o.host.owner)
+    kept.update(zip(args, WebSocketPair.new().object_values(), strict=True))
+
+
+def _listen(o: Operations, args: list[Any], path: str) -> None:
+    listen(o.value(args[0]))
+
+
+def _heard(o: Operations, args: list[Any], path: str) -> Any:
+    return heard(o.value(args[0]), *args[1:])
+
+
 def _list_kv(o: Operations, args: list[Any], path: str) -> Any:
     return list(o.host.ctx.storage.kv.list(*o.values(args)))
 
@@ -160,6 +175,10 @@ def _read(o: Operations, args: list[Any], path: str) -> Any:
     for member in args[1].split("."):
         value = member_of(value, member)
     return value
+
+
+def _set(o: Operations, args: list[Any], path: str) -> None:
+    setattr(o.value(args[0]), args[1], o.value(args[2]))
 
 
 def _dispose(o: Operations, args: list[Any], path: str) -> None:
@@ -230,10 +249,14 @@ SPECIAL_OPS: Final[dict[str, Callable[[Operations, list[Any], str], Any]]] = {
     "timer": _timer,
     "rpc": _rpc,
     "stub_of": _stub_of,
+    "pair": _pair,
+    "listen": _listen,
+    "heard": _heard,
     "list_kv": _list_kv,
     "iterate": _iterate,
     "next": _next,
     "read": _read,
+    "set": _set,
     "dispose": _dispose,
     "call": _call,
     "json": _json,

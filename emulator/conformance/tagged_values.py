@@ -17,23 +17,24 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from emulator.bindings.r2.multipart import R2MultipartUpload
 from emulator.bindings.r2.objects import R2Object
 from emulator.conformance.tags import TAG
+from emulator.conformance.web_values import WEB_DECODERS
 from emulator.durable_objects.settled import Settled
 from emulator.errors import JsException, js_error
 from emulator.values import JsMap, undefined
 from emulator.values.conversion import (
+    FLAGS,
     SAFE_INTEGER_MAX,
     date_of_ms,
     hashable,
     ms_of_date,
     pattern_of,
     regexp_of,
+    set_own_properties,
     typed_array,
     view_of,
 )
 from emulator.values.text import well_formed
-from emulator.web.blob import Blob
 from emulator.web.headers import Headers
-from emulator.web.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +44,6 @@ __all__ = ["LONG_MAX", "Caught", "Scope", "decode", "encode", "error_facts"]
 #: Longer texts and bytes are given by length and digest.
 LONG_MAX: Final = 200
 
-_FLAGS: Final = ("remote", "retryable", "overloaded", "durableObjectReset")
 _REGEXP_LETTERS: Final = {"i": 1 << 1, "m": 1 << 2, "s": 1 << 5}
 #: V8's tags of views, by the names of their classes.
 _VIEW_TAGS: Final = {
@@ -142,6 +142,9 @@ def decode(value: Any, scope: Scope) -> Any:
         return float(value) if is_rounded else value
     if TAG not in value:
         return {key: decode(item, scope) for key, item in value.items()}
+    of_the_web = WEB_DECODERS.get(value[TAG])
+    if of_the_web is not None:
+        return of_the_web(value, lambda inner: decode(inner, scope))
     return _DECODERS[value[TAG]](value, scope)
 
 
@@ -176,20 +179,25 @@ def make_error(
     name: str, message: str, properties: Mapping[str, Any] | None = None
 ) -> Exception:
     """The error of a class of JavaScript's own, or of one that only bears the name."""
-    error: Exception
     given = dict(properties or {})
-    message = given.pop("message", message)
     if name in _BUILT_IN_ERRORS:
-        error = platform_error = js_error(name, message)
-        platform_error.name = given.pop("name", name)
-        for flag in _FLAGS:
-            if flag in given:
-                setattr(error, flag, given.pop(flag))
-        platform_error.properties.update(given)
-    else:
-        error = type(name, (Exception,), {})(message)
-        error.__dict__.update(given)
+        return _platform_error(name, message, given)
+    error: Exception = type(name, (Exception,), {})(given.pop("message", message))
+    error.__dict__.update(given)
     return error
+
+
+def _platform_error(name: str, message: str, given: dict[str, Any]) -> JsException:
+    error = js_error(name, given.pop("message", message))
+    error.name = given.pop("name", name)
+    set_own_properties(error, given)
+    return error
+
+
+def _error_value(value: dict[str, Any], scope: Scope) -> JsException:
+    # Among values it is JavaScript's: a Python exception crosses as its text alone.
+    properties = decode(value.get("properties", {}), scope)
+    return _platform_error(value["name"], value["message"], properties)
 
 
 def _function(value: dict[str, Any], scope: Scope) -> Callable[..., Any]:
@@ -222,7 +230,7 @@ _DECODERS: Final[dict[str, Callable[[dict[str, Any], Scope], Any]]] = {
     ),
     "set": lambda value, scope: {hashable(decode(item, scope)) for item in value["of"]},
     "bigint": lambda value, scope: int(value["is"]),
-    "error": lambda value, scope: make_error(value["name"], value["message"]),
+    "error": _error_value,
     "domexception": lambda value, scope: js_error(value["name"], value["message"]),
     "cycle": _cycle,
     "object": lambda value, scope: {k: decode(v, scope) for k, v in value["of"]},
@@ -243,13 +251,9 @@ _DECODERS: Final[dict[str, Callable[[dict[str, Any], Scope], Any]]] = {
     "regexp": lambda value, scope: pattern_of(
         value["source"], sum(_REGEXP_LETTERS.get(letter, 0) for letter in value["flags"])
     ),
-    "headers": lambda value, scope: Headers([tuple(pair) for pair in value["of"]]),
     "typed": _typed,
     "lone_surrogate": lambda value, scope: "\ud800",
     "generator": lambda value, scope: (number for number in (1,)),
-    "stream": lambda value, scope: Response("abc").body,
-    "response": lambda value, scope: Response("abc"),
-    "blob": lambda value, scope: Blob(["abc"]),
     "target": lambda value, scope: scope.target(),
     "weakmap": _without("WeakMap"),
     "url": _without("URL"),
@@ -333,8 +337,7 @@ def _scalar(value: Any, above: tuple[Any, ...]) -> Any:
     if isinstance(value, Headers):
         return {TAG: "headers", "of": [list(pair) for pair in value.items()]}
     if isinstance(value, Exception):
-        facts = error_facts(value)
-        return {TAG: "error", "name": facts["name"], "message": facts["message"]}
+        return {TAG: "error", **error_facts(value)}
     if isinstance(value, R2Object):
         return _r2_object(value)
     if isinstance(value, R2MultipartUpload):
@@ -378,8 +381,8 @@ def error_facts(error: BaseException) -> dict[str, Any]:
         name, message, properties = type(error).__name__, str(error), vars(error)
         name = "Error" if name == "Exception" else name
     facts: dict[str, Any] = {"name": name, "message": message}
-    facts.update((flag, True) for flag in _FLAGS if getattr(error, flag, False) is True)
-    shown = {k: v for k, v in properties.items() if k not in _FLAGS and k[:1] != "_"}
+    facts.update((flag, True) for flag in FLAGS if getattr(error, flag, False) is True)
+    shown = {k: v for k, v in properties.items() if k not in FLAGS and k[:1] != "_"}
     if shown:
         facts["properties"] = {key: encode(item) for key, item in shown.items()}
     return facts

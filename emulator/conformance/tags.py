@@ -25,7 +25,7 @@ _FIELDS: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "map": ({"of": list}, {}),
     "set": ({"of": list}, {}),
     "bigint": ({"is": str}, {}),
-    "error": ({"name": str, "message": str}, {}),
+    "error": ({"name": str, "message": str}, {"properties": dict}),
     "domexception": ({"name": str, "message": str}, {}),
     "cycle": ({}, {}),
     "object": ({"of": list}, {}),
@@ -52,9 +52,13 @@ _FIELDS: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "url": ({}, {}),
     "blob": ({}, {}),
     "generator": ({}, {}),
-    "stream": ({}, {}),
-    "response": ({}, {}),
+    "stream": ({}, {"chunks": list, "fails": dict}),
+    "response": ({}, {"body": _ANY, "status": int, "headers": list}),
+    "request": ({}, {"body": _ANY, "url": str, "method": str, "headers": list}),
+    "transform": ({}, {}),
     "target": ({}, {}),
+    "upgrade": ({"of": _ANY}, {}),
+    "auto_response": ({"of": list}, {}),
 }
 _NUMBERS: Final = ("NaN", "-0", "Infinity", "-Infinity")
 
@@ -123,8 +127,10 @@ def _check_inside(tag: str, value: dict[str, Any], where: str) -> None:
                 wrong = "a list of pairs [key, value]"
                 break
             check_value(pair, where)
-    elif tag in ("set", "typed"):
+    elif tag in ("set", "typed", "upgrade", "auto_response"):
         check_value(value["of"], where)
+    elif tag in ("stream", "response", "request"):
+        check_value([value.get("chunks"), value.get("body")], where)
     elif tag in ("repeat", "names", "entries") and value["times"] < 0:
         wrong = "a number of times from 0"
     elif tag == "zeros" and value["bytes"] < 0:

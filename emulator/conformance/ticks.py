@@ -8,13 +8,12 @@ Leaves to others: what runs (operations).
 from __future__ import annotations
 
 import asyncio
-from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, final
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Generator
 
-__all__ = ["PADDING", "begun", "hear", "started"]
+__all__ = ["ONE_TICK", "PADDING", "begun", "hear", "started"]
 
 #: Ticks that every op takes at least.
 TICK_COUNT: Final = 8
@@ -35,6 +34,7 @@ class _Ticks:
 
 
 PADDING: Final = _Ticks(TICK_COUNT)
+ONE_TICK: Final = _Ticks(1)
 
 
 def started(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
@@ -61,19 +61,32 @@ def started(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
     return future
 
 
-@coroutine
-def _continued(begun: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
+async def _continued(begun: Coroutine[Any, Any, Any], waits_for: Any) -> Any:
+    return await _Rest(begun, waits_for)
+
+
+@final
+class _Rest:
     """The rest of a coroutine that has come to its first wait."""
-    try:
-        while True:
-            try:
-                value = yield waits_for
-            except BaseException as error:
-                waits_for = begun.throw(error)
-            else:
-                waits_for = begun.send(value)
-    except StopIteration as stop:
-        return stop.value
+
+    __slots__ = ("_begun", "_waits_for")
+
+    def __init__(self, begun: Coroutine[Any, Any, Any], waits_for: Any) -> None:
+        self._begun = begun
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        begun, waits_for = self._begun, self._waits_for
+        try:
+            while True:
+                try:
+                    value = yield waits_for
+                except BaseException as error:
+                    waits_for = begun.throw(error)
+                else:
+                    waits_for = begun.send(value)
+        except StopIteration as stop:
+            return stop.value
 
 
 def hear(future: asyncio.Future[Any]) -> None:

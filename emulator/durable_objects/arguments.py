@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from emulator.errors import JsTypeError
 from emulator.values import undefined
 from emulator.values.text import well_formed
+from emulator.web.js_object import JsObject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
     "KeyRange",
+    "js_number",
     "js_string",
     "key_range",
     "merged_options",
@@ -64,6 +66,8 @@ def js_string(value: object) -> str:
     if callable(value) and hasattr(value, "__name__"):
         # JavaScript quotes the source; this is how it quotes a function that has none.
         return f"function {value.__name__}() {{ [native code] }}"
+    if isinstance(value, JsObject) and type(value).__str__ is object.__str__:
+        return f"[object {value.constructor.name}]"
     return str(value)
 
 
@@ -103,6 +107,8 @@ def _number_text(value: float) -> str:
 
 def text_of(value: object) -> str:
     """A storage key as SQLite keeps it."""
+    if type(value) is str and value.isascii():
+        return value
     return well_formed(value if type(value) is str else js_string(value))
 
 
@@ -216,7 +222,7 @@ def _after_prefix(prefix: str) -> str | None:
 
 
 def _limit(value: object) -> int:
-    number = _to_number(value)
+    number = js_number(value)
     if math.isnan(number) or math.isinf(number):
         number = 0
     if not -_INT32_MAX - 1 <= number <= _INT32_MAX:
@@ -231,7 +237,8 @@ def _limit(value: object) -> int:
     return int(number)
 
 
-def _to_number(value: object) -> float:
+def js_number(value: object) -> float:
+    """`Number(value)`, for what Python code is likely to hand in."""
     if isinstance(value, (int, float)):
         return value
     if value is None:

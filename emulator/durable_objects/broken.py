@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from emulator.errors import js_error
+from emulator.values import structured_clone
 
 if TYPE_CHECKING:
     from emulator.errors import JsException
@@ -43,7 +44,7 @@ class Broken:
                 neither does a later call on the broken stub.
         """
         error = self.error
-        return js_error(
+        seen = js_error(
             error.name,
             error.message,
             remote=error.remote or (is_fetch and not self.is_disconnect),
@@ -51,3 +52,8 @@ class Broken:
             overloaded=error.overloaded,
             durableObjectReset=error.durableObjectReset,
         )
+        if error.properties:
+            seen.properties = structured_clone(
+                error.properties, for_storage=True, has_enhanced_errors=True
+            )
+        return seen

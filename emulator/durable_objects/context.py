@@ -1,11 +1,8 @@
 """The context: where code runs, and the one corridor by which its calls leave.
 
-Promises: every call to a binding, a service or another object takes the same steps in the
-same order: it waits for the output gate, meets its fault, travels, takes effect, travels
-back, waits at the input gate, and resumes its caller. The order is the consistency model
-(workerd's io-context.h), so it is written here and nowhere else. What has left takes
-effect even if its sender dies meanwhile; the answer then reaches nobody. Leaves to
-others: what an effect does (the bindings), and who lives (the instance).
+Promises: every call to a binding, a service or another object is refused, counted and sent
+by one method, `carry`. Leaves to others: the way out and back (the journey), what an effect
+does (the bindings), and who lives (the instance).
 """
 
 from __future__ import annotations
@@ -18,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from emulator.durable_objects.connections import Connections
+from emulator.durable_objects.journey import Journey
 from emulator.durable_objects.rpc_rules import RpcRules
 from emulator.errors import DeadInstance, JsException, WorldError
 from emulator.limits import documented
-from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.handles import SimulationFuture
-from emulator.simulation.rules import PASS, Operation, Verdict
-from emulator.usage import Mark
+from emulator.simulation.rules import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
@@ -33,7 +29,7 @@ if TYPE_CHECKING:
     from emulator.durable_objects.gates import InputGate, OutputGate, Section
     from emulator.durable_objects.websocket import WebSocket
     from emulator.simulation.runner import Simulation
-    from emulator.usage import Usage
+    from emulator.usage import Mark, Usage
 
 __all__ = ["CURRENT", "SECTION", "Held", "IoContext", "PowerSupply", "current_context"]
 
@@ -100,6 +96,17 @@ class IoContext:
         owner: What a power cut kills; None cannot lose power (test code).
     """
 
+    # One is made for every event of a worker; CPython's objects share the keys of their
+    # dictionaries up to 30 names only.
+    __slots__ = (
+        "__weakref__", "_connections", "_connections_mark", "_connections_max", "_effects",
+        "_external_mark", "_external_max", "_subrequests_mark", "external_count", "held",
+        "hosted_count", "in_flight_count", "input_gate", "is_closed", "is_dead", "is_outside",
+        "is_over", "last_active_ms", "logs", "loop", "name", "outbound", "output_gate", "owner",
+        "refused_count", "rpc_rules", "simulation", "sockets", "subrequest_count",
+        "subrequest_count_most", "subrequests_max", "when_unhosted", "world",
+    )  # fmt: skip
+
     def __init__(
         self,
         simulation: Simulation,
@@ -124,16 +131,18 @@ class IoContext:
         self.is_closed = False
         #: Calls made since the last event came in.
         self.subrequest_count = 0
+        #: Those of them to elsewhere, if they have a budget of their own.
+        self.external_count = 0
         #: The most calls that one event has made so far.
         self.subrequest_count_most = 0
         #: Acts of a dead instance that were refused.
         self.refused_count = 0
-        #: Those of them to elsewhere, if they have a budget of their own.
-        self.external_count = 0
-        self.connections = Connections()
-        self._subrequests_mark = Mark()
-        self._external_mark = Mark()
+        self._subrequests_mark: Mark | None = None
+        self._external_mark: Mark | None = None
         self._external_max: int | None = None
+        self._connections: Connections | None = None
+        self._connections_mark: Mark | None = None
+        self._connections_max: int | None = None
         #: What the world gives its code: where prints go, the way out, and itself.
         self.logs: Any = None
         self.outbound: Any = None
@@ -159,12 +168,22 @@ class IoContext:
     def count_in(self, usage: Usage) -> None:
         """Count for the world whose code runs here, and by its limits."""
         limits = usage.limits
-        self._external_max = limits.external_subrequests_max
         self._subrequests_mark = usage.mark("subrequests_max")
-        self._external_mark = usage.mark("external_subrequests_max")
-        self.connections = Connections(
-            limits.connections_max, usage.mark("connections_max"), self.name
-        )
+        self._external_max = limits.external_subrequests_max
+        if self._external_max is not None:
+            self._external_mark = usage.mark("external_subrequests_max")
+        self._connections_max = limits.connections_max
+        self._connections_mark = usage.mark("connections_max")
+
+    @property
+    def connections(self) -> Connections:
+        """What it has open to R2 and to elsewhere."""
+        opened = self._connections
+        if opened is None:
+            opened = self._connections = Connections(
+                self._connections_max, self._connections_mark, self.name
+            )
+        return opened
 
     def top_up(self) -> None:
         """A new event came in: its budget of calls starts afresh."""
@@ -265,7 +284,8 @@ class IoContext:
         Raises:
             DeadInstance: If this context has lost power.
         """
-        self.check_alive()
+        if self.is_dead:
+            self.check_alive()
         if not operation.actor:
             # `_replace` would take 2 us instead of 0.2.
             operation = Operation(operation.binding, operation.name, operation.key, self.name)
@@ -277,13 +297,18 @@ class IoContext:
         future.waits_for = operation  # type: ignore[assignment]  # Put into words on demand.
         if self.is_outside:
             future.place = _place_in_test()
-        journey = _Journey(self, operation, effect, future, lane, travel_ms, takes_connection)
+        section = SECTION.get()
+        connections = self.connections if takes_connection else None
+        journey = Journey(
+            self, operation, effect, future, lane, travel_ms, section, connections
+        )
         self.in_flight_count += 1
+        depart = journey.travel if connections is None else journey.depart
         gate = self.output_gate
         if gate is not None and gate.is_shut:
-            gate.leave(journey.depart)
+            gate.leave(depart)
         else:
-            journey.depart()
+            depart()
         return future
 
     def count_hop(self, *, is_external: bool = False) -> None:
@@ -303,18 +328,20 @@ class IoContext:
         self.subrequest_count = count = self.subrequest_count + 1
         if count > self.subrequest_count_most:
             self.subrequest_count_most = count
-            if count > self._subrequests_mark.most:
-                self._subrequests_mark.saw(count, self.name)
+            mark = self._subrequests_mark
+            if mark is not None and count > mark.most:
+                mark.saw(count, self.name)
         if self.subrequests_max is not None and count > self.subrequests_max:
             return _too_many("subrequests_max", self.subrequests_max)
         return None
 
     def _count_external(self) -> JsException | None:
         """Count one call to elsewhere; tells why it must not leave, if it must not."""
-        most = self._external_max
+        most, mark = self._external_max, self._external_mark
         assert most is not None
+        assert mark is not None
         self.external_count = count = self.external_count + 1
-        self._external_mark.saw(count, self.name)
+        mark.saw(count, self.name)
         return None if count <= most else _too_many("external_subrequests_max", most)
 
     def rejected(
@@ -349,174 +376,6 @@ class IoContext:
         return f"<IoContext {self.name}{state} subrequests={self.subrequest_count}>"
 
 
-@final
-class _Journey:
-    """One operation on its way out and back."""
-
-    __slots__ = (
-        "context", "effect", "error", "future", "lane", "operation", "section",
-        "takes_connection", "travel_ms", "value", "verdict",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        context: IoContext,
-        operation: Operation,
-        effect: Callable[[], Any],
-        future: SimulationFuture,
-        lane: Hashable,
-        travel_ms: int,
-        takes_connection: bool,  # noqa: FBT001  It is made in one place.
-    ) -> None:
-        self.context = context
-        self.operation = operation
-        self.effect = effect
-        self.future = future
-        self.lane = lane
-        self.travel_ms = travel_ms
-        self.takes_connection = takes_connection
-        self.section = SECTION.get()
-        self.verdict: Verdict = PASS
-        self.value: Any = None
-        self.error: BaseException | None = None
-
-    def depart(self) -> None:
-        if self.takes_connection:
-            self.context.connections.open(self.travel)
-        else:
-            self.travel()
-
-    def travel(self) -> None:
-        context = self.context
-        if context.is_dead:
-            return
-        simulation = context.simulation
-        delay_ms = self.travel_ms
-        if simulation.rules:
-            self.verdict = verdict = simulation.rules.decide(self.operation)
-            delay_ms += verdict.latency_ms
-        if not simulation.schedule.is_calm:
-            delay_ms += simulation.schedule.extra_ms(self.operation)
-        loop = context.loop
-        loop.deliver(loop.clock.now_ms + delay_ms, self.take_effect, lane=self.lane)
-
-    def take_effect(self) -> None:
-        verdict, context = self.verdict, self.context
-        if verdict is not PASS:
-            if verdict.crash == "before":
-                self._cut_power()
-                return
-            if verdict.error_before is not None:
-                self._record("error before")
-                self.error = verdict.error_before(self.operation)
-                self._travel_back()
-                return
-            if verdict.answer is not None:
-                self._record("answered by a rule")
-                self.value = verdict.answer(self.operation)
-                self._travel_back()
-                return
-        self._record(None)
-        try:
-            value = self.effect()
-            if is_awaitable(value):
-                pending: asyncio.Future[Any] = (
-                    value
-                    if isinstance(value, SimulationFuture)
-                    else context.loop.create_task(
-                        _await(value),
-                        name=str(self.operation),
-                        context=context.loop.platform_context.copy(),
-                    )
-                )
-                context.keep_effect(pending)
-                pending.add_done_callback(self._effect_done)
-                return
-            self.value = value
-        except Exception as error:
-            self.error = error
-        self._after_effect()
-
-    def _record(self, outcome: str | None) -> None:
-        operation = self.operation
-        if self.travel_ms == 0 and outcome is None:
-            return  # A chunk of a body: its journey as a whole is in the trace.
-        binding, name, key, actor = operation
-        record = self.context.simulation.trace.record
-        if outcome is None:
-            record(name, binding, key=key, actor=actor)
-        else:
-            record(name, binding, key=key, actor=actor, outcome=outcome)
-
-    def _effect_done(self, task: asyncio.Future[Any]) -> None:
-        if task.cancelled():
-            # Its sender lost power while the effect still read from it.
-            self.error = JsException("Network connection lost.", retryable=True)
-        else:
-            error = task.exception()
-            if error is None:
-                self.value = task.result()
-            else:
-                self.error = error
-        loop = self.context.loop
-        loop.deliver(loop.clock.now_ms, self._after_effect)
-
-    def _after_effect(self) -> None:
-        verdict = self.verdict
-        if verdict is not PASS:
-            if verdict.crash == "after":
-                self._cut_power()
-                return
-            if verdict.error_after is not None:
-                self.value, self.error = None, verdict.error_after(self.operation)
-        self._travel_back()
-
-    def _cut_power(self) -> None:
-        owner = self.context.owner
-        cause = f"crash {self.verdict.crash} {self.operation}"
-        if owner is not None:
-            owner.power_cut(cause)
-        else:
-            self.error = JsException("Network connection lost.", retryable=True)
-            self._travel_back()
-
-    def _travel_back(self) -> None:
-        context = self.context
-        simulation = context.simulation
-        delay_ms = self.verdict.answer_latency_ms
-        if not simulation.schedule.is_calm and self.travel_ms:
-            delay_ms += simulation.schedule.extra_ms(self.operation)
-        if delay_ms:
-            loop = context.loop
-            loop.deliver(loop.clock.now_ms + delay_ms, self._arrive)
-        else:
-            self._arrive()
-
-    def _arrive(self) -> None:
-        context = self.context
-        context.in_flight_count -= 1
-        if self.takes_connection:
-            context.connections.close()
-        if context.is_dead:
-            return
-        context.touch()
-        if context.input_gate is None:
-            self._settle()
-        else:
-            context.input_gate.enter(self.section, self._settle)
-
-    def _settle(self) -> None:
-        future = self.future
-        if future.done() or self.context.is_dead:
-            return
-        if self.error is None:
-            future.set_result(self.value)
-        else:
-            future.set_exception(self.error)
-            if self.context.is_outside:
-                self.context.simulation.calls.failed(future)
-
-
 def _too_many(limit: str, most: int) -> JsException:
     # The text that public reports show; workerd's open source has no limiter.
     error = JsException("Too many subrequests by single Worker invocation.")
@@ -529,7 +388,3 @@ def _place_in_test() -> tuple[CodeType, int]:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     return frame.f_code, frame.f_lineno
-
-
-async def _await(value: Any) -> Any:
-    return await value

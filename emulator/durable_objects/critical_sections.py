@@ -107,9 +107,8 @@ class CriticalSections:
                 return
             context = self._base.copy()
             context.run(SECTION.set, section)
-            error = JsException(_TOO_LONG, overloaded=True)
             task = loop.create_task(run(), name=name, context=context)
-            deadline = self._deadlines.set(self._limit_ms, error, lambda: self._tell(task))
+            deadline = self._deadlines.set(self._limit_ms, _too_long, lambda: self._tell(task))
             begun_ms = loop.clock.now_ms
             task.add_done_callback(
                 lambda task: end(task, deadline, begun_ms), context=self._base
@@ -151,3 +150,7 @@ class CriticalSections:
 
     def __repr__(self) -> str:
         return f"<CriticalSections of {self._context.name}>"
+
+
+def _too_long() -> JsException:
+    return JsException(_TOO_LONG, overloaded=True)

@@ -152,6 +152,9 @@ class Crossing:
         if isinstance(value, WritableStream):
             return send_writable(value, self._sender, self._receiver)
         if isinstance(value, (Request, Response)):
+            socket = getattr(value, "web_socket", None)
+            if socket is not None:
+                raise refusal(socket)
             return self._with_body(value)
         raise refusal(value)
 

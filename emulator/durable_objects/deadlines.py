@@ -35,20 +35,23 @@ class Deadlines:
         self._handles: dict[Handle, None] = {}
 
     def set(
-        self, limit_ms: int, error: JsException, tell: Callable[[], None] | None = None
+        self,
+        limit_ms: int,
+        make_error: Callable[[], JsException],
+        tell: Callable[[], None] | None = None,
     ) -> Handle:
-        """Strike with `error` in so many milliseconds.
+        """Strike in so many milliseconds.
 
         Args:
             limit_ms: From now.
-            error: What ends the instance.
+            make_error: Gives what ends the instance.
             tell: Called before that, for what the platform's words do not say.
         """
 
         def strike() -> None:
             if tell is not None:
                 tell()
-            self._strike(error)
+            self._strike(make_error())
 
         handle = self._loop.deliver(self._loop.clock.now_ms + limit_ms, strike)
         self._handles[handle] = None

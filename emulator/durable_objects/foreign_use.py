@@ -15,7 +15,7 @@ from emulator.errors import JsException
 if TYPE_CHECKING:
     from emulator.durable_objects.context import IoContext
 
-__all__ = ["foreign_use"]
+__all__ = ["check_own", "foreign_use"]
 
 _REQUEST: Final = (
     "Cannot perform I/O on behalf of a different request. I/O objects (such as streams, "
@@ -45,3 +45,14 @@ def foreign_use(owner: IoContext | None, kind: str) -> JsException | None:
     # Only objects have an input gate.
     text = _REQUEST if user.input_gate is None else _OBJECT
     return JsException(text.format(kind))
+
+
+def check_own(owner: IoContext | None, kind: str) -> None:
+    """Refuse foreign use; the arguments are those of `foreign_use`.
+
+    Raises:
+        JsException: If the running code is not the owner's.
+    """
+    error = foreign_use(owner, kind)
+    if error is not None:
+        raise error

@@ -6,7 +6,8 @@ Leaves to others: when it runs (the instance), and calls of methods (the call).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 from emulator.durable_objects.relaxed_call import relaxed_call
 from emulator.errors import JsException
@@ -15,11 +16,14 @@ from emulator.web.response import checked_answer
 from emulator.web.websocket import check_upgrade
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from emulator.durable_objects.alarms import AlarmInvocationInfo
+    from emulator.simulation.loop import SimulationLoop
     from emulator.web.request import Request
     from emulator.web.response import Response
 
-__all__ = ["answer_alarm", "answer_fetch"]
+__all__ = ["answer_alarm", "answer_fetch", "cancelled_after"]
 
 
 async def answer_fetch(target: object, request: Request) -> Response:
@@ -51,3 +55,21 @@ async def answer_alarm(target: object, info: AlarmInvocationInfo) -> bool:
     if is_awaitable(value):
         await value
     return True
+
+
+def cancelled_after(
+    limit_ms: int, handler: Callable[[Any], Any], loop: SimulationLoop
+) -> Callable[[Any], Any]:
+    """The same handler, cancelled if it takes longer than so many milliseconds."""
+
+    async def within(target: Any) -> Any:
+        task = asyncio.current_task(loop)
+        assert task is not None
+        due_ms = loop.clock.now_ms + limit_ms
+        limit = loop.deliver(due_ms, task.cancel, is_background=True)
+        try:
+            return await handler(target)
+        finally:
+            limit.cancel()
+
+    return within

@@ -37,8 +37,8 @@ class Hooks(Protocol):
     def schedule_flush(self, commit: Callable[[], None]) -> None:
         """Run `commit()` as an event of its own, unless the instance is dead by then."""
 
-    def check_alive(self) -> None:
-        """Refuse an act of a dead instance by raising DeadInstance."""
+    def check_alive(self, kind: str = "ActorCacheInterface") -> None:
+        """Refuse an act of a dead instance by raising DeadInstance, and foreign use."""
 
     def reset(self, error: JsException, *, is_flagged: bool = True) -> None:
         """End the instance; whoever waits gets the error."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.arguments import js_string
@@ -193,6 +194,7 @@ class IdFactory:
         )
 
 
+@lru_cache(maxsize=256)
 def _key(unique_key: str, jurisdiction: str | None) -> bytes:
     # How the platform tells the jurisdictions apart is its secret; this is ours.
     text = unique_key if jurisdiction is None else f"{unique_key}\0{jurisdiction}"

@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.background import Background
 from emulator.durable_objects.broken import Broken
-from emulator.durable_objects.context import CURRENT, SECTION, IoContext
+from emulator.durable_objects.context import CURRENT, IoContext
 from emulator.durable_objects.critical_sections import CriticalSections
 from emulator.durable_objects.deadlines import Deadlines
 from emulator.durable_objects.events import Event, outcome_of
-from emulator.durable_objects.foreign_use import foreign_use
+from emulator.durable_objects.foreign_use import check_own
 from emulator.durable_objects.gates import InputGate, OutputGate
-from emulator.durable_objects.handlers import answer_alarm, answer_fetch
+from emulator.durable_objects.handlers import answer_alarm, answer_fetch, cancelled_after
 from emulator.durable_objects.relaxed_call import note_arguments
 from emulator.durable_objects.rpc import carry_error
 from emulator.durable_objects.state import DurableObjectState
 from emulator.durable_objects.timer_line import TimerLine, too_many_timers
 from emulator.errors import DeadInstance, DurableObjectAbort, JsException
 from emulator.simulation.awaitables import is_awaitable
-from emulator.simulation.handles import OWNER, Handle, SimulationFuture, SimulationTask
+from emulator.simulation.handles import OWNER, Handle, SimulationTask
 from emulator.simulation.rules import Operation
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from emulator.durable_objects.ids import DurableObjectId
     from emulator.durable_objects.record import ObjectRecord
     from emulator.durable_objects.rpc_call import RpcCall
+    from emulator.simulation.handles import SimulationFuture
     from emulator.web.request import Request
 
 __all__ = ["Instance"]
@@ -85,27 +86,21 @@ class Instance:
         self.broken: Broken | None = None
         self.in_constructor = True
         self.state = DurableObjectState(self, object_id)
-        self._base = Context()
-        self._base.run(CURRENT.set, self.context)
-        self._base.run(OWNER.set, self)
-        self._events: dict[Event, None] = {}
+        #: The context variables with which its code runs.
+        self.base = Context()
+        self.base.run(CURRENT.set, self.context)
+        self.base.run(OWNER.set, self)
+        #: Those that are not answered yet, in the order of their arrival.
+        self.events: dict[Event, None] = {}
         self.background = Background(self.context, self.context.touch)
         #: When its last event ended, epoch milliseconds.
         self.idle_since_ms = simulation.clock.now_ms
         self._timers = TimerLine(self.context, self.input_gate)
         self._loop.watch_timers(record.kind.limits.timers_max)
         self._deadlines = Deadlines(self._loop, self.reset)
-        self._sections = CriticalSections(
-            self.context,
-            self._base,
-            self.input_gate,
-            self._deadlines,
-            limit_ms=record.kind.limits.block_concurrency_ms_max,
-            mark=record.kind.usage.mark("block_concurrency_ms_max"),
-            fail=self._fail,
-            succeed=lambda: self.state.storage.end_unit(),
-        )
-        self._object: Any = None
+        self._sections: CriticalSections | None = None
+        #: The worker's object; None in its constructor.
+        self.target: Any = None
 
     # -- birth -----------------------------------------------------------------------------
 
@@ -115,7 +110,7 @@ class Instance:
         kind = self.record.kind
         self._simulation.trace.record("start", self.record.name)
         try:
-            self._object = self._base.copy().run(kind.cls, self.state, kind.env())
+            self.target = self.base.copy().run(kind.cls, self.state, kind.env())
         except (DurableObjectAbort, DeadInstance):
             return  # It has reset itself.
         except Exception as error:
@@ -132,29 +127,29 @@ class Instance:
         """An error of the object's own code resets it."""
         if self.context.is_dead:
             return
-        seen = carry_error(error, is_enhanced=self.record.kind.has_enhanced_errors)
-        seen.remote = False
-        self.reset(seen)
+        is_enhanced = self.record.kind.has_enhanced_errors
+        self.reset(carry_error(error, is_enhanced=is_enhanced, is_remote=False))
 
     def has_alarm_handler(self) -> bool:
         """Whether the class can answer an alarm; unknown in the constructor, so yes."""
-        return self.in_constructor or callable(getattr(self._object, "alarm", None))
+        return self.in_constructor or callable(getattr(self.target, "alarm", None))
 
     # -- events ----------------------------------------------------------------------------
 
     def rpc(self, call: RpcCall) -> SimulationFuture:
         """Call a method, or read a property, and answer with a copy of its result."""
-        return self._event(lambda target: call.run(target, self.context, is_entrypoint=True))
+        context = self.context
+        return Event(self, lambda target: call.run(target, context, is_entrypoint=True)).enter()
 
     def receive(
         self, handler: Callable[[], Coroutine[Any, Any, Any]], section: Section | None
     ) -> SimulationFuture:
         """Run a call of something that the object handed out."""
-        return self._event(lambda _: handler(), section=section, is_callback=True)
+        return Event(self, lambda _: handler(), section=section, is_callback=True).enter()
 
     def fetch(self, request: Request) -> SimulationFuture:
         """Hand a request to the `fetch` handler and answer with its Response."""
-        return self._event(lambda target: answer_fetch(target, request), is_fetch=True)
+        return Event(self, lambda target: answer_fetch(target, request), is_fetch=True).enter()
 
     def alarm(self, info: AlarmInvocationInfo) -> SimulationFuture:
         """Run the alarm handler, if its alarm is still stored when its turn has come.
@@ -164,28 +159,24 @@ class Instance:
             stored, or what the handler raised.
         """
 
-        usage, clock = self.record.kind.usage, self._simulation.clock
-        begun_ms = 0
-
-        def saw_time() -> None:
-            usage.mark("alarm_wall_ms_max").saw(clock.now_ms - begun_ms, self.context.name)
-
         async def handler(target: Any) -> bool:
-            nonlocal begun_ms
             if not self.state.storage.begin_alarm(info.scheduledTime):
                 return False
-            begun_ms, limit_ms = clock.now_ms, usage.limits.alarm_wall_ms_max
-            error = JsException(_ALARM_TOO_LONG)
-            deadline = self._deadlines.set(limit_ms, error, saw_time)
+            context, clock, usage = self.context, self._loop.clock, self.record.kind.usage
+            mark, limit_ms = usage.mark("alarm_wall_ms_max"), usage.limits.alarm_wall_ms_max
+            begun_ms = clock.now_ms
+            deadline = self._deadlines.set(
+                limit_ms, _alarm_too_long, lambda: mark.saw(limit_ms, context.name)
+            )
             try:
-                if not await answer_alarm(target, info) and self.context.logs is not None:
-                    self.context.logs.write("WARNING", _NO_HANDLER, self.context.name)
+                if not await answer_alarm(target, info) and context.logs is not None:
+                    context.logs.write("WARNING", _NO_HANDLER, context.name)
             finally:
                 self._deadlines.lift(deadline)
-                saw_time()
+                mark.saw(clock.now_ms - begun_ms, context.name)
             return True
 
-        return self._event(handler, is_fetch=True)
+        return Event(self, handler, is_fetch=True).enter()
 
     def websocket_event(
         self, handler: Callable[[Any], Any], timeout_ms: int | None
@@ -196,20 +187,9 @@ class Instance:
             handler: Called with the object.
             timeout_ms: What takes longer is cancelled; None is no limit.
         """
-        if timeout_ms is None:
-            return self._event(handler)
-
-        async def within(target: Any) -> Any:
-            task = asyncio.current_task(self._loop)
-            assert task is not None
-            now_ms = self._loop.clock.now_ms
-            limit = self._loop.deliver(now_ms + timeout_ms, task.cancel, is_background=True)
-            try:
-                return await handler(target)
-            finally:
-                limit.cancel()
-
-        return self._event(within)
+        if timeout_ms is not None:
+            handler = cancelled_after(timeout_ms, handler, self._loop)
+        return Event(self, handler).enter()
 
     def run_inside(
         self, function: Callable[[Any, DurableObjectState], Any]
@@ -220,64 +200,13 @@ class Instance:
             value = function(target, self.state)
             return await value if is_awaitable(value) else value
 
-        return self._event(handler)
+        return Event(self, handler).enter()
 
-    def _event(
-        self,
-        handler: Callable[[Any], Any],
-        *,
-        is_fetch: bool = False,
-        is_callback: bool = False,
-        section: Section | None = None,
-    ) -> SimulationFuture:
-        answer = SimulationFuture(loop=self._loop)
-        answer.waits_for = f"an answer of {self.context.name}"
-        event = Event(handler, answer, is_fetch=is_fetch, is_callback=is_callback)
-        if self.context.is_dead:
-            # The constructor has aborted.
-            assert self.broken is not None
-            answer.set_exception(self.broken.as_seen(is_fetch=is_fetch))
-        else:
-            self._events[event] = None
-            self.input_gate.enter(section, lambda: self._begin(event, section))
-        return answer
-
-    def _begin(self, event: Event, section: Section | None) -> None:
-        if self.context.is_dead:
-            return
-        self.context.top_up()
-        base = self._base.copy()
-        if section is not None:
-            base.run(SECTION.set, section)
-        event.task = task = self._loop.create_task(
-            event.handler(self._object), name=self.context.name, context=base
-        )
-        task.add_done_callback(lambda _: self._ended(event), context=self._base)
-
-    def _ended(self, event: Event) -> None:
-        task = event.task
-        assert task is not None
-        error = outcome_of(task)
-        if error is not None and not event.is_fetch:
-            # An RPC method's exception does not wait for the output gate; an answer, and
-            # what a fetch or alarm handler raises, does (workerd's worker-rpc.c++).
-            self._answer(event, None, error)
-        else:
-            value = None if error is not None else task.result()
-            self.output_gate.leave(lambda: self._answer(event, value, error))
-
-    def _answer(self, event: Event, value: Any, error: BaseException | None) -> None:
-        self._events.pop(event, None)
+    def rest(self) -> None:
+        """An event is over: idleness is counted from now."""
         self.context.touch()
         self.idle_since_ms = self.context.last_active_ms
         self.record.rest()
-        if event.answer.done():
-            return
-        if error is None:
-            event.answer.set_result(value)
-        else:
-            enhanced = self.record.kind.has_enhanced_errors
-            event.answer.set_exception(carry_error(error, is_enhanced=enhanced))
 
     # -- what the state offers ---------------------------------------------------------------
 
@@ -285,7 +214,20 @@ class Instance:
         self, function: Callable[[], Any], *, breaks: bool = True
     ) -> SimulationFuture:
         """Run `function` with the input gate shut for everything else."""
-        return self._sections.run(function, breaks=breaks)
+        sections = self._sections
+        if sections is None:
+            kind = self.record.kind
+            sections = self._sections = CriticalSections(
+                self.context,
+                self.base,
+                self.input_gate,
+                self._deadlines,
+                limit_ms=kind.limits.block_concurrency_ms_max,
+                mark=kind.usage.mark("block_concurrency_ms_max"),
+                fail=self._fail,
+                succeed=lambda: self.state.storage.end_unit(),
+            )
+        return sections.run(function, breaks=breaks)
 
     @property
     def timers_max(self) -> int:
@@ -295,7 +237,7 @@ class Instance:
     def refuse_timer(self, active_count: int) -> JsException:
         """What the one who sets another timer is told."""
         usage = self.record.kind.usage
-        usage.mark("timers_max").saw(active_count, self.context.name)
+        usage.mark("timers_max").saw(active_count + 1, self.context.name)
         return too_many_timers(self.timers_max, active_count, self._timers.finished_count)
 
     def admit(self, handle: Handle) -> None:
@@ -308,12 +250,17 @@ class Instance:
         """Run once when the present turn is over, unless the instance is dead by then."""
         self._loop.at_turn_end(lambda: None if self.context.is_dead else callback())
 
-    def check_alive(self) -> None:
-        """Refuse an act of a dead instance, or one that another's code does."""
-        self.context.check_alive()
-        error = foreign_use(self.context, "ActorCacheInterface")
-        if error is not None:
-            raise error
+    def check_alive(self, kind: str = "ActorCacheInterface") -> None:
+        """Refuse an act of a dead instance, or one that another's code does.
+
+        Args:
+            kind: The runtime's name for what is used.
+        """
+        context = self.context
+        if CURRENT.get() is not context:
+            check_own(context, kind)
+        if context.is_dead:
+            context.check_alive()
 
     def schedule_flush(self, commit: Callable[[], None]) -> None:
         """Make the closed units durable, as an event of its own."""
@@ -401,7 +348,7 @@ class Instance:
         """Let go of what the instance held: the loop keeps its dead until it closes."""
         assert self.context.is_dead
         self.context.forget_world()
-        self._object = None
+        self.target = None
         del self.record, self.state
 
     def _end(self, broken: Broken | None, settle_storage: Callable[[], None]) -> None:
@@ -412,11 +359,10 @@ class Instance:
         settle_storage()
         self._loop.bury(self)
         self._hear_current_task()
-        events, self._events = self._events, {}
-        for event in events:
-            if broken is not None and not event.answer.done():
-                error = broken.as_seen(is_fetch=event.is_fetch or event.is_callback)
-                self._loop.deliver(self._loop.clock.now_ms, event.reject, error)
+        events, self.events = self.events, {}
+        if broken is not None:
+            for event in events:
+                event.broken_off(broken)
         self.record.ended(self, broken)
 
     def _hear_current_task(self) -> None:
@@ -427,7 +373,7 @@ class Instance:
 
     def is_running(self) -> bool:
         """Whether somebody waits for it: an event runs, or a client is connected."""
-        return bool(self._events or self.context.sockets or self.context.hosted_count)
+        return bool(self.events or self.context.sockets or self.context.hosted_count)
 
     def is_busy(self) -> bool:
         """Whether anything keeps this instance in memory.
@@ -444,4 +390,8 @@ class Instance:
 
     def __repr__(self) -> str:
         state = "dead" if self.context.is_dead else "alive"
-        return f"<Instance {self.context.name} {state}, {len(self._events)} events>"
+        return f"<Instance {self.context.name} {state}, {len(self.events)} events>"
+
+
+def _alarm_too_long() -> JsException:
+    return JsException(_ALARM_TOO_LONG)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.arguments import text_of
 from emulator.durable_objects.object_database import has_no_pairs_table
+from emulator.durable_objects.units import internal_error_text
 from emulator.errors import JsException
 from emulator.values import JsDict, deserialize, serialize
 
@@ -61,15 +62,19 @@ class KeyValueTable:
     Args:
         units: Where writes belong.
         limits: How large a pair and a call may be.
+        has_enhanced_errors: Names and own properties of errors survive.
 
     Attributes:
         list_count: The lists that were begun, of either interface.
         delete_all_count: How often everything was deleted.
     """
 
-    __slots__ = ("_limits", "_units", "delete_all_count", "list_count")
+    __slots__ = ("_limits", "_units", "delete_all_count", "has_enhanced_errors", "list_count")
 
-    def __init__(self, units: WriteUnits, limits: PairLimits) -> None:
+    def __init__(
+        self, units: WriteUnits, limits: PairLimits, *, has_enhanced_errors: bool = False
+    ) -> None:
+        self.has_enhanced_errors = has_enhanced_errors
         self._units = units
         self._limits = limits
         self.list_count = self.delete_all_count = 0
@@ -91,7 +96,11 @@ class KeyValueTable:
             if has_no_pairs_table(error):
                 return MISSING
             raise
-        return deserialize(rows[0][0]) if rows else MISSING
+        try:
+            return deserialize(rows[0][0]) if rows else MISSING
+        except JsException:
+            # So it is with an error that contains itself (measured on workerd).
+            raise JsException(internal_error_text()) from None
 
     def get_many(self, keys: Sequence[object]) -> JsDict:
         """The values of those keys that exist, in UTF-8 order of the keys."""
@@ -109,7 +118,7 @@ class KeyValueTable:
         Raises:
             JsException: DataCloneError, or `string or blob too big`.
         """
-        blob = serialize(value)
+        blob = serialize(value, has_enhanced_errors=self.has_enhanced_errors)
         text = text_of(key)
         self._limits.check_pair(text, blob)
         self._write(_PUT, (text, blob), confirmed=confirmed)
@@ -117,7 +126,11 @@ class KeyValueTable:
     def put_many(self, entries: dict[Any, Any], *, confirmed: bool = True) -> None:
         """Store several pairs, all or none."""
         self._limits.check_write(len(entries))
-        rows = [(text_of(key), serialize(value)) for key, value in entries.items()]
+        enhanced = self.has_enhanced_errors
+        rows = [
+            (text_of(key), serialize(value, has_enhanced_errors=enhanced))
+            for key, value in entries.items()
+        ]
         for text, blob in rows:
             self._limits.check_pair(text, blob)
         self.put_blobs(rows, confirmed=confirmed)
@@ -159,7 +172,6 @@ class KeyValueTable:
         units = self._units
         sqlite = units.begin_read()
         self.delete_all_count += 1
-        units.database.bookmark_count = 0
         if sqlite is None:
             return
         units.queries.cancel()
@@ -168,6 +180,7 @@ class KeyValueTable:
             self._drop_objects()
         else:
             units.write(_DELETE_ALL)
+        units.database.forget_bookmarks()
         units.commit(frame)
 
     def _drop_objects(self) -> None:
@@ -213,7 +226,10 @@ class KeyValueTable:
             if has_no_pairs_table(error):
                 return []
             raise
-        return [(key, deserialize(blob)) for key, blob in rows]
+        try:
+            return [(key, deserialize(blob)) for key, blob in rows]
+        except JsException:
+            raise JsException(internal_error_text()) from None
 
     def iterate(self, keys: KeyRange) -> Iterator[tuple[str, Any]]:
         """The pairs of a range, each read when it is asked for; writes meanwhile are seen."""

@@ -137,7 +137,11 @@ class Overlay:
     def put_many(self, entries: dict[Any, Any], *, confirmed: bool = True) -> None:
         """Store several pairs, all or none."""
         self._units.begin_read()
-        rows = {text_of(key): serialize(value) for key, value in entries.items()}
+        enhanced = self._table.has_enhanced_errors
+        rows = {
+            text_of(key): serialize(value, has_enhanced_errors=enhanced)
+            for key, value in entries.items()
+        }
         for text, blob in rows.items():
             # The in-memory storage lets a transaction put anything; what it would be laid
             # into on the platform does not.

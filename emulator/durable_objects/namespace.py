@@ -7,8 +7,9 @@ they were first reached. Leaves to others: calling (the stub), living (the insta
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
+from emulator.durable_objects.arguments import merged_options, wrong_type
 from emulator.durable_objects.ids import JURISDICTIONS, DurableObjectId, IdFactory
 from emulator.durable_objects.record import ObjectKind, ObjectRecord, ObjectSnapshot
 from emulator.durable_objects.stub import DurableObjectStub
@@ -19,6 +20,7 @@ from emulator.errors import (
     WorldError,
     no_attribute,
 )
+from emulator.values import undefined
 from emulator.web.js_object import JsObject
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from emulator.simulation.runner import Simulation
 
 __all__ = ["DurableObjectNamespace"]
+
+_OWNER: Final = "DurableObjectNamespace"
 
 
 @final
@@ -69,9 +73,7 @@ class DurableObjectNamespace(JsObject):
         self._root = self
         self._records: dict[str, ObjectRecord] = {}
 
-    def newUniqueId(
-        self, options: dict[str, Any] | None = None, **keywords: Any
-    ) -> DurableObjectId:
+    def newUniqueId(self, options: object = None, **keywords: Any) -> DurableObjectId:
         """A new random id.
 
         Args:
@@ -81,7 +83,10 @@ class DurableObjectNamespace(JsObject):
         Raises:
             JsException: If there is no such jurisdiction, or this sub-namespace has another.
         """
-        jurisdiction = {**(options or {}), **keywords}.get("jurisdiction")
+        given = merged_options(
+            options, keywords, "newUniqueId", _OWNER, 1, "NewUniqueIdOptions"
+        )
+        jurisdiction = given.get("jurisdiction")
         if jurisdiction is None:
             return self._ids.new_unique_id()
         own = self._ids.jurisdiction
@@ -112,7 +117,7 @@ class DurableObjectNamespace(JsObject):
     def get(
         self,
         object_id: DurableObjectId | None = None,
-        options: dict[str, Any] | None = None,
+        options: object = None,
         **keywords: Any,
     ) -> DurableObjectStub:
         """A stub of the object with this id. Nothing is sent, nothing is started.
@@ -127,11 +132,7 @@ class DurableObjectNamespace(JsObject):
             JsRangeError: If the routing mode is unknown.
         """
         if not isinstance(object_id, DurableObjectId):
-            message = (
-                "Failed to execute 'get' on 'DurableObjectNamespace': parameter 1 is not of "
-                "type 'DurableObjectId'."
-            )
-            error = JsTypeError(message)
+            error = wrong_type("get", _OWNER, 1, "DurableObjectId")
             error.add_note(
                 f"{self.binding_name}.get() takes an id: {self.binding_name}.get("
                 f"{self.binding_name}.idFromName(name)), or getByName(name), not {object_id!r}"
@@ -152,19 +153,34 @@ class DurableObjectNamespace(JsObject):
                 "jurisdiction"
             )
             raise JsTypeError(message)
-        mode = {**(options or {}), **keywords}.get("routingMode")
+        return self._stub(object_id, options, keywords, "get")
+
+    def _stub(
+        self, object_id: DurableObjectId, options: object, keywords: dict[str, Any], method: str
+    ) -> DurableObjectStub:
+        given = merged_options(options, keywords, method, _OWNER, 2, "GetDurableObjectOptions")
+        mode = given.get("routingMode")
         if mode not in (None, "primary-only"):
             message = f"unknown routingMode: {mode}"
             raise JsRangeError(message)
         return DurableObjectStub(self._root, object_id, self._outside)
 
     def getByName(
-        self, *name: object, options: dict[str, Any] | None = None, **keywords: Any
+        self, *name: object, options: object = None, **keywords: Any
     ) -> DurableObjectStub:
-        """`get(idFromName(name))`."""
-        return self.get(self.idFromName(*name), options, **keywords)
+        """`get(idFromName(name), options)`.
 
-    def jurisdiction(self, jurisdiction: str | None = None) -> DurableObjectNamespace:
+        Raises:
+            JsTypeError: If no name is given, or the options are none.
+            JsRangeError: If the routing mode is unknown.
+        """
+        if not name:
+            raise wrong_type("getByName", _OWNER, 1, "string")
+        if len(name) > 1:
+            name, options = name[:1], name[1]
+        return self._stub(self.idFromName(*name), options, keywords, "getByName")
+
+    def jurisdiction(self, jurisdiction: Any = None) -> DurableObjectNamespace:
         """The sub-namespace whose ids, and objects, stay in a jurisdiction.
 
         Args:
@@ -174,7 +190,7 @@ class DurableObjectNamespace(JsObject):
         Raises:
             JsException: If there is no such jurisdiction.
         """
-        if jurisdiction is None:
+        if jurisdiction is None or jurisdiction is undefined:
             return self._root
         part = DurableObjectNamespace.__new__(DurableObjectNamespace)
         vars(part).update(vars(self._root), _ids=self._ids_within(jurisdiction))

@@ -57,7 +57,6 @@ class StoredState(NamedTuple):
         sqlite: None if it never wrote.
         alarm_time_ms: Epoch milliseconds, or None.
         alarm_row_ms: The same in its row, which may still lack the end of an alarm.
-        bookmark_count: The calls of `getCurrentBookmark`, as the local runtime counts them.
         bookmarks: The past, where somebody may want it back.
         is_shown: Whether a worker's SQL has been there, so that no table is there in advance.
     """
@@ -65,7 +64,6 @@ class StoredState(NamedTuple):
     sqlite: Snapshot | None
     alarm_time_ms: int | None
     alarm_row_ms: int | None
-    bookmark_count: int
     bookmarks: BookmarkLog | None = None
     is_shown: bool = False
 
@@ -90,8 +88,6 @@ class ObjectDatabase:
         self.alarm = AlarmSlot()
         #: None until it is needed.
         self.sqlite: Database | None = None
-        #: Counts the calls of `getCurrentBookmark`.
-        self.bookmark_count = 0
         #: The units of the living instance, if it has any.
         self.units: WriteUnits | None = None
         #: None until somebody may want the past back.
@@ -153,13 +149,17 @@ class ObjectDatabase:
             self._alarm_row_ms = self._stored_alarm_ms()
 
     def _stored_alarm_ms(self) -> int | None:
+        time_ns = self._metadata(_ALARM_ROW)
+        return None if time_ns is None else time_ns // _NS_PER_MS
+
+    def _metadata(self, key: int) -> int | None:
         try:
-            rows = self.opened().execute(_GET_METADATA, (_ALARM_ROW,))
+            rows = self.opened().execute(_GET_METADATA, (key,))
         except JsException as error:
             if error.message != _NO_METADATA:
                 raise
             return None
-        return None if not rows or rows[0][0] is None else rows[0][0] // _NS_PER_MS
+        return rows[0][0] if rows else None
 
     def forget_tables(self) -> None:
         """Everything is being deleted: the platform begins another file."""
@@ -221,10 +221,14 @@ class ObjectDatabase:
 
     def count_bookmark(self) -> int:
         """One more bookmark, in whatever transaction is open; gives how many there were."""
-        count = self.bookmark_count
-        self.bookmark_count = count + 1
+        count = self._metadata(_BOOKMARK_ROW) or 0
         self._set_metadata(_BOOKMARK_ROW, count + 1)
         return count
+
+    def forget_bookmarks(self) -> None:
+        """Count them anew, in whatever transaction is open."""
+        if self._metadata(_BOOKMARK_ROW):
+            self._set_metadata(_BOOKMARK_ROW, 0)
 
     def _set_metadata(self, key: int, value: int | None) -> None:
         sqlite = self.opened()
@@ -300,7 +304,6 @@ class ObjectDatabase:
             None if self.sqlite is None else self.sqlite.snapshot(),
             self.alarm_time_ms,
             self._alarm_row_ms,
-            self.bookmark_count,
             is_shown=self._is_shown and not self._is_drop_open,
         )
 
@@ -333,7 +336,6 @@ class ObjectDatabase:
     def _fill(self, stored: StoredState) -> None:
         self.alarm = AlarmSlot(stored.alarm_time_ms)
         self._alarm_row_ms = stored.alarm_row_ms
-        self.bookmark_count = stored.bookmark_count
         self._is_shown = stored.is_shown
         if stored.sqlite is not None:
             self.sqlite = self._new_sqlite()

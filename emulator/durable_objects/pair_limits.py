@@ -38,29 +38,25 @@ class PairLimits:
     """
 
     __slots__ = (
-        "_batch_mark",
-        "_key_mark",
         "_limits",
         "_name",
         "_pair_mark",
         "_pair_max",
-        "_value_mark",
+        "_usage",
         "checks_keys",
     )
 
     def __init__(self, usage: Usage, name: str, *, is_kv_backed: bool) -> None:
+        self._usage = usage
         self._limits = usage.limits
         self._name = name
-        self._batch_mark = usage.mark("batch_keys_max")
         self._pair_max = usage.limits.key_value_bytes_max
         self._pair_mark = usage.mark("key_value_bytes_max")
-        self._key_mark = usage.mark("kv_key_bytes_max")
-        self._value_mark = usage.mark("kv_value_bytes_max")
         self.checks_keys = is_kv_backed
 
     def check_read(self, count: int) -> None:
         """Refuse to read too many keys in one call."""
-        self._batch_mark.saw(count, self._name)
+        self._usage.mark("batch_keys_max").saw(count, self._name)
         most = self._limits.batch_keys_max
         if most is None or count <= most:
             return
@@ -78,7 +74,7 @@ class PairLimits:
     def check_key(self, text: str) -> None:
         """Refuse a key of a KV-backed object that is too large."""
         size = len(text.encode())
-        self._key_mark.saw(size, self._name)
+        self._usage.mark("kv_key_bytes_max").saw(size, self._name)
         most = self._limits.kv_key_bytes_max
         if most is not None and size > most:
             message = (
@@ -100,8 +96,9 @@ class PairLimits:
             raise documented(error, "key_value_bytes_max", self._pair_max)
 
     def _check_value(self, text: str, size: int) -> None:
-        if size > self._value_mark.most:
-            self._value_mark.saw(size, self._of(text))
+        mark = self._usage.mark("kv_value_bytes_max")
+        if size > mark.most:
+            mark.saw(size, self._of(text))
         most = self._limits.kv_value_bytes_max
         if most is not None and size > most + _CUSHION_BYTES:
             message = (

@@ -29,7 +29,8 @@ class Queries:
 
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
-        self._all: WeakSet[Query] = WeakSet()
+        #: None until there is one.
+        self._all: WeakSet[Query] | None = None
         #: On the platform a cursor that nobody holds locks its table until garbage is
         #: collected; that is never within a turn.
         self._of_turn: list[Query] = []
@@ -37,6 +38,8 @@ class Queries:
 
     def add(self, query: Query) -> None:
         """Remember a query that has rows left to read."""
+        if self._all is None:
+            self._all = WeakSet()
         self._all.add(query)
         if not query.is_readonly:
             self._writing.append(query)
@@ -54,12 +57,14 @@ class Queries:
 
     def cancel(self) -> None:
         """Everything is about to be deleted: reading on is an error."""
-        for query in list(self._all):
+        for query in list(self._all or ()):
             query.cancel()
         self.end()
 
     def end(self) -> None:
         """The instance is over: nothing is locked any more."""
+        if self._all is None:
+            return
         for query in list(self._all):
             query.close()
         self._all.clear()
@@ -67,4 +72,4 @@ class Queries:
         self._writing.clear()
 
     def __repr__(self) -> str:
-        return f"<Queries: {len(self._all)} unfinished>"
+        return f"<Queries: {len(self._all or ())} unfinished>"

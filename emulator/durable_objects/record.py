@@ -307,9 +307,10 @@ class ObjectRecord:
             self._rest.cancel()
         if self.instance is not None:
             self.instance.power_off()
+        else:
+            self.note_storage()
         for instance in self._past:
             instance.forget_world()
-        self.note_storage()
         self.database.close()
 
     # -- the alarm's view --------------------------------------------------------------------

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import inspect
 from datetime import UTC, datetime
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.alarm_calls import date_ms
 from emulator.durable_objects.arguments import js_string, wrong_type
 from emulator.durable_objects.bookmarks import DAYS_MAX
+from emulator.durable_objects.foreign_use import foreign_use
 from emulator.durable_objects.settled import Rejected
 from emulator.errors import JsException
 from emulator.simulation.rules import Operation
@@ -54,14 +55,11 @@ class NoRecovery:
         """See `DurableObjectStorage.getCurrentBookmark`."""
         if not self._counts:
             return Rejected(JsException(_NO_RECOVERY))
-        units = self._units
-
-        def bookmark() -> str:
-            units.begin_write()
-            count = units.database.count_bookmark()
-            return f"00000000-{count:08x}-00000000-{'0' * 32}"
-
-        return _carried(self._hooks, "getCurrentBookmark", bookmark)
+        # It is made when it is asked for, and told later.
+        self._units.begin_write()
+        count = self._units.database.count_bookmark()
+        bookmark = f"00000000-{count:08x}-00000000-{'0' * 32}"
+        return _carried(self._hooks, "getCurrentBookmark", lambda: bookmark)
 
     def for_time(self, time: object) -> Awaitable[str]:
         """See `DurableObjectStorage.getBookmarkForTime`."""
@@ -153,24 +151,29 @@ class Recovery:
 
 
 def _carried(hooks: Hooks, name: str, effect: Callable[[], Any]) -> Awaitable[str]:
+    error = foreign_use(hooks.context, "ActorCacheInterface")
+    if error is not None:
+        return Rejected(error)
     return hooks.context.carry_inner(Operation("storage", f"storage.{name}"), effect)
 
 
 def asks_for_times(cls: Any) -> bool:
     """Whether a method of a class calls `getBookmarkForTime`, in so many words."""
-    return any(
-        _names(member.__code__, "getBookmarkForTime")
-        for base in getattr(cls, "__mro__", ())
-        for member in map(_unwrapped, vars(base).values())
-        if inspect.isfunction(member)
-    )
-
-
-def _unwrapped(member: Any) -> Any:
-    return inspect.unwrap(member) if callable(member) else member
-
-
-def _names(code: CodeType, name: str) -> bool:
-    return name in code.co_names or any(
-        _names(inner, name) for inner in code.co_consts if isinstance(inner, CodeType)
-    )
+    # Every world asks for each of its classes, so these are loops without calls.
+    codes: list[CodeType] = []
+    for base in getattr(cls, "__mro__", ()):
+        if base is object:
+            continue
+        for member in vars(base).values():
+            function = member
+            if type(member) is not FunctionType or hasattr(member, "__wrapped__"):
+                function = inspect.unwrap(member) if callable(member) else None
+            if type(function) is FunctionType:
+                codes.append(function.__code__)
+    for code in codes:  # Grows by the functions within functions.
+        if "getBookmarkForTime" in code.co_names:
+            return True
+        for constant in code.co_consts:
+            if type(constant) is CodeType:
+                codes.append(constant)  # noqa: PERF401  A comprehension is a call.
+    return False

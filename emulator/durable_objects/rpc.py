@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emulator.durable_objects.remote_properties import RemoteProperties
 from emulator.errors import JsException, JsTypeError, js_error, meant
 from emulator.values import serialized_size, serialized_size_at_most, structured_clone
-from emulator.values.conversion import DOM_EXCEPTIONS
+from emulator.values.conversion import DOM_EXCEPTIONS, FLAGS, array_index
 
 if TYPE_CHECKING:
     from emulator.durable_objects.rpc_rules import RpcRules
@@ -33,7 +33,6 @@ _BUILT_IN_ERRORS: Final = frozenset(
     {"Error", "TypeError", "RangeError", "SyntaxError", "ReferenceError", "EvalError",
      "URIError", "AggregateError"}
 )  # fmt: skip
-_FLAGS: Final = ("remote", "retryable", "overloaded", "durableObjectReset")
 
 _NO_RPC: Final = (
     "The receiving Durable Object does not support RPC, because its class was not declared "
@@ -147,47 +146,58 @@ def check_message_size(message: Any, rules: RpcRules, name: str) -> None:
     bytes_max = rules.bytes_max
     size = serialized_size_at_most(message, limit_bytes=bytes_max)
     if size is None:
-        size = serialized_size(message)
+        size = serialized_size(message, has_enhanced_errors=rules.has_enhanced_errors)
     if size > rules.bytes_mark.most:
         rules.bytes_mark.saw(size, name)
     if size > bytes_max:
         text = (
-            "Serialized RPC arguments or return values are limited to 32MiB, but the size of "
-            f"this value was: {size} bytes."
+            f"Serialized RPC arguments or return values are limited to {_told(bytes_max)}, "
+            f"but the size of this value was: {size} bytes."
         )
         raise JsException(text)
 
 
-def carry_error(error: BaseException, *, is_enhanced: bool) -> JsException:
+def _told(bytes_max: int) -> str:
+    whole = bytes_max // 2**20
+    return f"{whole}MiB" if whole * 2**20 == bytes_max else f"{bytes_max} bytes"
+
+
+def carry_error(
+    error: BaseException, *, is_enhanced: bool, is_remote: bool = True
+) -> JsException:
     """The error as the caller sees it.
 
     Args:
         error: What the method raised.
         is_enhanced: The compatibility date is 2026-04-21 or later
             (`enhanced_error_serialization`): name and own properties survive.
+        is_remote: It comes from the other side of a stub.
 
     Returns:
-        A new error with `remote` set. `retryable` and `overloaded` survive, but of both only
-        the latter without `is_enhanced`.
+        A new error, with `remote` if it is. `retryable` and `overloaded` survive, but of both
+        only the latter without `is_enhanced`; with it all flags do.
     """
     is_platform = isinstance(error, JsException)
     name, message = _name_and_message(error)
-    retryable = getattr(error, "retryable", False) is True
-    overloaded = getattr(error, "overloaded", False) is True
+    flags = {flag: getattr(error, flag, False) is True for flag in FLAGS}
     properties: dict[str, Any] = {}
     if is_platform and name in DOM_EXCEPTIONS:
         is_enhanced = False
     elif is_enhanced:
         try:
             # Data only: an error has no stubs in it.
-            properties = structured_clone(_own_properties(error), for_storage=True)
+            properties = structured_clone(
+                _own_properties(error), for_storage=True, has_enhanced_errors=True
+            )
         except JsException:
             is_enhanced = False  # What cannot be serialised crosses the old way.
     if not is_enhanced:
-        retryable = retryable and not overloaded
+        is_retryable = flags["retryable"] and not flags["overloaded"]
+        flags.update(retryable=is_retryable, remote=False, durableObjectReset=False)
         if name not in _BUILT_IN_ERRORS and not (is_platform and name in DOM_EXCEPTIONS):
             name, message = "Error", f"{name}: {message}" if message else name
-    carried = js_error(name, message, remote=True, retryable=retryable, overloaded=overloaded)
+    flags["remote"] |= is_remote
+    carried = js_error(name, message, **flags)
     carried.properties = properties
     for note in getattr(error, "__notes__", ()):
         carried.add_note(note)
@@ -210,4 +220,8 @@ def _own_properties(error: BaseException) -> dict[str, Any]:
     cause = error.__cause__
     if isinstance(cause, Exception):
         properties.setdefault("cause", cause)
-    return {name: value for name, value in properties.items() if name not in _FLAGS}
+    return {
+        name: value
+        for name, value in properties.items()
+        if name not in FLAGS and array_index(name) is None
+    }

@@ -9,7 +9,7 @@ and texts are workerd's (worker-rpc.c++, measured).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.context import CURRENT, SECTION, IoContext
 from emulator.durable_objects.foreign_use import foreign_use
@@ -18,6 +18,7 @@ from emulator.durable_objects.remote_properties import RemoteProperties
 from emulator.errors import JsException, JsTypeError
 from emulator.simulation.rules import Operation
 from emulator.simulation.runner import current_simulation
+from emulator.web.js_object import JsConstructor
 
 if TYPE_CHECKING:
     from typing import Self
@@ -90,6 +91,13 @@ class Capability:
         self.release()
 
 
+#: V8's words (measured).
+_NO_NEW: Final = (
+    "Failed to construct 'JsRpcStub': Please use the 'new' operator, this object constructor "
+    "cannot be called as a function."
+)
+
+
 @final
 class RpcStub(RemoteProperties):
     """A thing that lives elsewhere: call it, call its methods, or read its properties.
@@ -122,6 +130,11 @@ class RpcStub(RemoteProperties):
             context = IoContext(current_simulation(), "test")
             context.is_outside = True
         self._set(Capability(context, target), context)
+
+    @property
+    def constructor(self) -> JsConstructor:
+        """The class, which nobody may call without `new`."""
+        return JsConstructor(self.__js_class__, _NO_NEW)
 
     @classmethod
     def of(cls, capability: Capability, holder: IoContext | None) -> RpcStub:

@@ -8,7 +8,7 @@ units, permissions and texts (`sqlite`).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from emulator.durable_objects.arguments import js_string, wrong_type
 from emulator.durable_objects.sql_cursor import SqlStorageCursor
@@ -28,6 +28,9 @@ __all__ = ["SqlStorage"]
 
 #: Some settings can only be changed outside of a transaction, and ROLLBACK undoes all of one.
 _NEEDS_NO_UNIT: Final = re.compile("PRAGMA|ROLLBACK", re.IGNORECASE)
+#: Measured: workerd keeps the compiled text of several statements (sqlite.c++,
+#: StatementCache), and resets only the last one of them.
+_BUSY: Final = "A SQL prepared statement can only be executed once at a time."
 
 
 @final
@@ -40,7 +43,7 @@ class SqlStorage(JsObject):
         refusal: Why the class has no SQL; None if it has.
     """
 
-    __slots__ = ("_mark", "_refusal", "_units")
+    __slots__ = ("_busy_texts", "_mark", "_refusal", "_units")
 
     #: The class of what `exec` gives.
     Cursor = SqlStorageCursor
@@ -49,6 +52,9 @@ class SqlStorage(JsObject):
         self._units = units
         self._mark = mark
         self._refusal = refusal
+        #: Texts of several statements whose compiled form still stands at a row of an early
+        #: one: the next run fails, and lets later ones compile anew (False).
+        self._busy_texts: dict[str, bool] = {}
 
     def exec(self, query: object = undefined, *bindings: Any) -> SqlStorageCursor:
         """Run SQL.
@@ -66,7 +72,7 @@ class SqlStorage(JsObject):
                 one which failed are not undone.
         """
         if self._refusal is not None:
-            raise JsException(self._refusal)
+            self._refuse(query)
         units = self._units
         if type(query) is str and is_plain_write(query):
             values = self._bound(bindings)
@@ -84,6 +90,11 @@ class SqlStorage(JsObject):
         found = self._query(js_string(query), self._bound(bindings))
         return SqlStorageCursor(units, found, found.change_count)
 
+    def _refuse(self, query: object) -> NoReturn:
+        if query is undefined:
+            raise wrong_type("exec", "SqlStorage", 1, "JsString")
+        raise JsException(self._refusal or "")
+
     def _bound(self, bindings: tuple[Any, ...]) -> list[SqlValue]:
         values = bound_values(bindings)
         for value in values:
@@ -94,6 +105,9 @@ class SqlStorage(JsObject):
     def _query(self, sql: str, values: list[SqlValue]) -> Query:
         units = self._units
         units.begin_read()
+        if self._busy_texts.get(sql):
+            self._busy_texts[sql] = False
+            raise JsException(_BUSY)
         if _NEEDS_NO_UNIT.search(sql):
             # What waits for its flush is no transaction on the platform, and one that is
             # open is a transaction before anything has been written.
@@ -105,9 +119,15 @@ class SqlStorage(JsObject):
         except SqlError as error:
             units.check_damage(error, sqlite)
             raise
+        if query.has_early_rows:
+            self._busy_texts.setdefault(sql, True)
         if not query.is_finished:
             units.queries.add(query)
         return query
+
+    def forget_texts(self) -> None:
+        """The database was deleted, and what was compiled for it. Not for worker code."""
+        self._busy_texts.clear()
 
     @property
     def databaseSize(self) -> int:

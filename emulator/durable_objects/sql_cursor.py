@@ -153,7 +153,7 @@ class SqlStorageCursor(JsObject):
             raise
 
     def _begin(self) -> Database:
-        sqlite = self._units.begin_read()
+        sqlite = self._units.begin_read("State")
         assert sqlite is not None, "something is being read"
         return sqlite
 

@@ -10,6 +10,7 @@ Types as Pyodide pairs them: an int beyond 2**53 - 1 is a BigInt, which is refus
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.durable_objects.arguments import js_string
@@ -96,7 +97,8 @@ _RESULTS: Final[dict[type, Callable[[Any], Any]]] = {
 }
 
 
-def object_maker(columns: Sequence[str]) -> Callable[[Row], JsDict]:
+@lru_cache(maxsize=128)
+def object_maker(columns: tuple[str, ...]) -> Callable[[Row], JsDict]:
     """What makes an object of a row.
 
     Of two columns with one name the last value stays, in the place of the first; names that

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from emulator.durable_objects.arguments import js_string, merged_options, wrong_type
+from emulator.durable_objects.foreign_use import check_own
 from emulator.durable_objects.storage import DurableObjectStorage
 from emulator.durable_objects.websocket import WebSocket
 from emulator.durable_objects.websockets import WebSocketRequestResponsePair, event_timeout_ms
@@ -97,7 +98,9 @@ class DurableObjectState:
 
         Raises:
             DurableObjectAbort: Always; nothing of this instance runs after it.
+            JsException: If it is another object's code that asks; then nothing happens.
         """
+        check_own(self._instance.context, "ActorCacheInterface")
         is_local = self._instance.record.kind.limits.is_local
         given = merged_options(
             undefined if is_local else options,
@@ -130,12 +133,12 @@ class DurableObjectState:
             JsException: If one of its ends is in use, or a tag is too long.
         """
         websocket = _websocket(arguments, "acceptWebSocket")
-        tags = arguments[1] if len(arguments) > 1 else ()
+        tags = arguments[1] if len(arguments) > 1 else undefined
+        if tags is undefined:
+            tags = ()
         if not isinstance(tags, list | tuple):
             raise wrong_type("acceptWebSocket", "DurableObjectState", 2, "Array")
-        # Duplicates collapse, the order stays.
-        unique = tuple(dict.fromkeys(map(js_string, tags)))
-        self._instance.record.websockets.accept(websocket, unique)
+        self._instance.record.websockets.accept(websocket, tuple(map(js_string, tags)))
 
     def getWebSockets(self, tag: object = undefined) -> list[WebSocket]:
         """The WebSockets taken by `acceptWebSocket()` that are not closed.
@@ -155,6 +158,7 @@ class DurableObjectState:
             JsException: If it was not taken by `acceptWebSocket()`.
         """
         websocket = _websocket(arguments, "getTags")
+        websocket.check_own()
         if websocket.hibernation is not None:
             return JsArray(websocket.hibernation.tags)
         message = (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.alarm_calls import AlarmCalls, UnitAlarm
 from emulator.durable_objects.arguments import merged_options, wrong_type
+from emulator.durable_objects.foreign_use import foreign_use
 from emulator.durable_objects.key_value import KeyValue
 from emulator.durable_objects.key_value_table import KeyValueTable
 from emulator.durable_objects.kv_backed import (
@@ -86,7 +87,9 @@ class DurableObjectStorage(JsObject):
         self._pair_limits = PairLimits(
             record.kind.usage, record.name, is_kv_backed=is_kv_backed
         )
-        self._table = table = KeyValueTable(units, self._pair_limits)
+        self._table = table = KeyValueTable(
+            units, self._pair_limits, has_enhanced_errors=record.kind.has_enhanced_errors
+        )
         self._pairs = KeyValue(table, _OWNER)
         sql_refusal, kv_refusal = _REFUSALS[storage]
         self.kv = SyncKvStorage(table, kv_refusal)
@@ -200,6 +203,7 @@ class DurableObjectStorage(JsObject):
             units.begin_write()
             alarm.set(None)
         self._table.delete_all()
+        self.sql.forget_texts()
         if self._cache is None:
             # The platform deletes the file and begins another: nothing undoes that.
             units.end_unit()
@@ -249,6 +253,9 @@ class DurableObjectStorage(JsObject):
         """
         if not callable(closure):
             return Rejected(wrong_type("transaction", _OWNER, 1, "function"))
+        error = foreign_use(self._hooks.context, "ActorCacheInterface")
+        if error is not None:
+            return Rejected(error)
 
         def run() -> Awaitable[Any]:
             if self._cache is not None:
@@ -290,6 +297,9 @@ class DurableObjectStorage(JsObject):
 
         With SQLite other events may enter meanwhile; without, if there is anything to wait for.
         """
+        error = foreign_use(self._hooks.context, "ActorCacheInterface")
+        if error is not None:
+            return Rejected(error)
         waiting = self._units.wait_flushed()
         if self._cache is not None and waiting.done():
             return Settled(None)

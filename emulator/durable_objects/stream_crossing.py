@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["send_readable", "send_writable"]
 
 _LOCKED: Final = "The ReadableStream has been locked to a reader."
-_LOST: Final = "Network connection lost."
 _CUT: Final = "ReadableStream received over RPC disconnected prematurely."
 _WRITER_GONE: Final = (
     "WritableStream received over RPC was disconnected because the remote execution context "
@@ -68,7 +67,6 @@ class _Pump:
         self._sender = sender
         self._waiting: SimulationFuture | None = None
         self._error: JsException | None = None
-        self._is_begun = False
         self._is_over = False
         stream._acquire(self)
         stream._disturbed = True
@@ -95,7 +93,6 @@ class _Pump:
             self._end()
             waiting.set_result(None)
         elif isinstance(chunk, (bytes, bytearray, memoryview)):
-            self._is_begun = True
             waiting.set_result(bytes(chunk))
         else:
             # Not bytes, or the source has failed: the receiver is not told why.
@@ -106,8 +103,7 @@ class _Pump:
         if self._is_over:
             return
         self._end()
-        lost = JsException(_LOST, retryable=True)
-        self._error = JsException(_CUT) if self._is_begun else lost
+        self._error = JsException(_CUT)
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(self._error)
 

@@ -80,13 +80,17 @@ class WriteUnits:
 
     # -- reading and writing ---------------------------------------------------------------
 
-    def begin_read(self) -> Database | None:
+    def begin_read(self, kind: str = "ActorCacheInterface") -> Database | None:
         """The database to read from; None if nothing was ever written.
+
+        Args:
+            kind: The runtime's name for what reads.
 
         Raises:
             DeadInstance: If the instance is dead.
+            JsException: If another's code reads.
         """
-        self._hooks.check_alive()
+        self._hooks.check_alive(kind)
         return self.database.sqlite
 
     def begin_write(self, *, confirmed: bool = True) -> Database:

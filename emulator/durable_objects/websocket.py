@@ -12,8 +12,9 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
-from emulator.durable_objects.arguments import js_string, wrong_type
+from emulator.durable_objects.arguments import js_number, js_string, merged_options, wrong_type
 from emulator.durable_objects.context import CURRENT, SECTION, current_context
+from emulator.durable_objects.foreign_use import check_own
 from emulator.durable_objects.websocket_end import LOST, NO_CODE, End, Frame
 from emulator.errors import (
     DeadInstance,
@@ -24,7 +25,6 @@ from emulator.errors import (
 )
 from emulator.values import deserialize, serialize, undefined
 from emulator.web.blob import Blob
-from emulator.web.callbacks import member
 from emulator.web.events import CloseEvent, ErrorEvent, MessageEvent
 from emulator.web.js_object import JsArray, JsObject
 from emulator.web.uint8_array import Uint8Array
@@ -67,8 +67,11 @@ class WebSocket(UpgradeSocket):
         super().__init__()
         self._end = end
         self._context = end.outside
+        #: Whose code made or accepted it, and alone may use it; None is anybody's.
+        self._owner = CURRENT.get()
         self._scope: Context | None = None
         self._is_half_open = False
+        self._has_failed = False
         #: Set when an object took it by `acceptWebSocket()`.
         self._hibernation: HibernatableSocket | None = None
         self._attachment: bytes | None = None
@@ -76,14 +79,19 @@ class WebSocket(UpgradeSocket):
         self._auto_replies = date >= _AUTO_REPLIES_SINCE
         self._binary_type = "blob" if date >= _BLOBS_SINCE else "arraybuffer"
         self.url: str | None = None
-        self.protocol: str | None = None
-        self.extensions: str | None = None
+        self.protocol = ""
+        self.extensions = ""
 
     # -- state -----------------------------------------------------------------------------
 
     @property
     def readyState(self) -> int:
         """1 is open, 2 is closing (one side has closed), 3 is closed."""
+        self.check_own()
+        return self._state
+
+    @property
+    def _state(self) -> int:
         return 1 + self._end.has_closed + self._end.is_closed
 
     @property
@@ -108,19 +116,20 @@ class WebSocket(UpgradeSocket):
         Raises:
             JsTypeError: If it was handed over in a Response, or is hibernatable.
         """
+        given = merged_options(options, keywords, "accept", "WebSocket", 1, "AcceptOptions")
+        self.check_own()
         if self._hibernation is not None:
             message = "Can't accept() WebSocket after enabling hibernation."
             raise JsTypeError(message)
-        if self._scope is not None:
+        if self.is_accepted:
             return
         if self._end.is_held:
             message = "Can't accept() WebSocket that was already used in a response."
             raise JsTypeError(message)
-        self._is_half_open = bool(
-            keywords.get("allowHalfOpen", member(options, "allowHalfOpen"))
-        )
+        self._is_half_open = bool(given.get("allowHalfOpen"))
         self._scope = copy_context()
         self._context = context = current_context(self._end.outside)
+        self._owner = context
         context.check_alive()
         context.sockets[self] = None
         self._end.listen(self._receive)
@@ -136,6 +145,9 @@ class WebSocket(UpgradeSocket):
         """
         if not message:
             raise wrong_type("send", "WebSocket", 1, "ArrayBuffer or ArrayBufferView or string")
+        self.check_own()
+        if self._end.is_lost:
+            return  # As browsers do.
         self._check_accepted()
         if self._end.has_closed:
             refusal = "Can't call WebSocket send() after close()."
@@ -158,12 +170,15 @@ class WebSocket(UpgradeSocket):
             JsTypeError: Before `accept()`.
             JsException: InvalidAccessError or SyntaxError, for what no frame can say.
         """
-        self._check_accepted()
-        if self._end.has_closed:
-            return
+        self.check_own()
         number = None if code is undefined else _whole(code)
         text = None if reason is undefined else js_string(reason)
         check_close(number, text)
+        if self._end.is_lost:
+            return
+        self._check_accepted()
+        if self._end.has_closed:
+            return
         self._close(
             Frame("close", code=NO_CODE if number is None else number, reason=text or "")
         )
@@ -179,7 +194,8 @@ class WebSocket(UpgradeSocket):
         """
         if not value:
             raise wrong_type("serializeAttachment", "WebSocket", 1, "JsValue")
-        data = serialize(value[0])
+        enhanced = self._context.rpc_rules.has_enhanced_errors
+        data = serialize(value[0], has_enhanced_errors=enhanced)
         if len(data) > ATTACHMENT_BYTES_MAX:
             message = (
                 f"A WebSocket 'attachment' cannot be larger than {ATTACHMENT_BYTES_MAX} bytes."
@@ -217,6 +233,14 @@ class WebSocket(UpgradeSocket):
 
     # -- who holds it; not for worker code ---------------------------------------------------
 
+    def check_own(self) -> None:
+        """Refuse code of another request or object.
+
+        Raises:
+            JsException: The platform's.
+        """
+        check_own(self._owner, "Native")
+
     @property
     def end(self) -> End:
         """What it holds."""
@@ -234,8 +258,8 @@ class WebSocket(UpgradeSocket):
 
     @property
     def is_accepted(self) -> bool:
-        """Whether `accept()` was called."""
-        return self._scope is not None
+        """Whether `accept()` was called, and the connection has not ended since."""
+        return self._scope is not None and self._state < self.CLOSED
 
     def check_hibernatable(self) -> None:
         """Refuse to become hibernatable.
@@ -243,7 +267,7 @@ class WebSocket(UpgradeSocket):
         Raises:
             JsException: If it, or its other end, is in somebody's hands already.
         """
-        if self._scope is not None or self._hibernation is not None:
+        if self.is_accepted or self._hibernation is not None:
             message = (
                 "Cannot call `acceptWebSocket()` if the WebSocket was already accepted via "
                 "`accept()`"
@@ -271,10 +295,14 @@ class WebSocket(UpgradeSocket):
             # (measured).
             end.break_off()
             spare.arrive(LOST)
-            return type(self)(spare)
-        spare.is_held = end.is_given = True
-        self._end = spare
-        return type(self)(end)
+            end = spare
+        else:
+            # What is said on the one that stays here is lost, without a word (measured).
+            spare.is_held = spare.is_lost = end.is_given = True
+            self._end = spare
+        other = type(self)(end)
+        other._owner = None
+        return other
 
     def lose(self) -> None:
         """Its worker or object is gone, without a word."""
@@ -308,7 +336,7 @@ class WebSocket(UpgradeSocket):
             self._fail(JsException(str(frame.data)))
         elif frame.kind == "lost":
             self._dispatch(CloseEvent(frame.code, frame.reason, was_clean=False))
-            end.is_closed = True
+            end.is_closed = end.is_lost = True
         else:
             end.is_closed = True
             if self._auto_replies and not self._is_half_open and not end.has_closed:
@@ -331,17 +359,25 @@ class WebSocket(UpgradeSocket):
         except Exception as error:
             self._fail(error)
 
-    def _fail(self, error: Exception) -> None:
-        """An error of a listener, or of the protocol, ends the connection."""
+    def _uncaught(self, error: Exception) -> None:
+        """What a listener raised, for those who read logs."""
         context = self._context
         text = f"{type(error).__name__}: {error}"
         context.simulation.trace.record("websocket.failed", context.name, error=text)
+        if context.logs is not None:
+            context.logs.write("ERROR", f"Uncaught {text}", context.name)
+
+    def _fail(self, error: Exception) -> None:
+        """An error of a listener, or of the protocol, ends the connection."""
+        self._uncaught(error)
         self._end.break_off()
         self._let_go()
-        self._dispatch(ErrorEvent(error))
+        if not self._has_failed:  # What a listener of this event raises is nobody's.
+            self._has_failed = True
+            self._dispatch(ErrorEvent(error))
 
     def __repr__(self) -> str:
-        state = ("CONNECTING", "OPEN", "CLOSING", "CLOSED")[self.readyState]
+        state = ("CONNECTING", "OPEN", "CLOSING", "CLOSED")[self._state]
         return f"<WebSocket {state}>"
 
 
@@ -397,6 +433,6 @@ class WebSocketPair(JsObject):
 def _whole(value: Any) -> int:
     """What workerd makes of a number: its whole part, and 0 of what is none."""
     try:
-        return int(float(js_string(value) if value is not None else 0))
+        return int(js_number(value))
     except (ValueError, OverflowError):
         return 0

@@ -80,11 +80,13 @@ class End:
         is_held: Somebody has accepted it.
         has_closed: Its Close frame has been sent, or it is broken.
         is_closed: The other end's Close frame has come, or it is broken.
+        is_lost: It broke before its Close frame was sent, or somebody else holds it now: what
+            is said is lost.
     """
 
     __slots__ = (
         "_lane", "_receive", "_waiting", "has_closed", "is_closed", "is_given", "is_held",
-        "options", "outside", "peer",
+        "is_lost", "options", "outside", "peer",
     )  # fmt: skip
 
     def __init__(self, outside: IoContext, options: Any) -> None:
@@ -97,6 +99,7 @@ class End:
         self.is_held = False
         self.has_closed = False
         self.is_closed = False
+        self.is_lost = False
         self._waiting: list[Frame] = []
         self._receive: Callable[[Frame], None] | None = None
 
@@ -166,6 +169,7 @@ class End:
         """Whoever holds this end is gone: nothing is said or heard here any more."""
         if self.has_closed and self.is_closed:
             return
+        self.is_lost = not self.has_closed
         self.has_closed = self.is_closed = True
         self._receive = _ignore
         self.send_unasked(LOST)

@@ -10,9 +10,10 @@ ends), the members of a WebSocket.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, final
 
-from emulator.durable_objects.arguments import js_string
+from emulator.durable_objects.arguments import js_number, js_string
 from emulator.durable_objects.events import outcome_of
 from emulator.durable_objects.relaxed_call import relaxed_call
 from emulator.durable_objects.websocket import WebSocket
@@ -163,17 +164,20 @@ class HibernatableSockets:
                 "instance"
             )
             raise JsException(message)
-        if len(tags) > TAGS_MAX:
-            message = f"a Hibernatable WebSocket cannot have more than {TAGS_MAX} tags"
-            raise JsException(message)
+        # Duplicates collapse, the order stays; one beyond the last place is one too many.
+        distinct: dict[str, None] = {}
         for tag in tags:
+            if len(distinct) >= TAGS_MAX:
+                message = f"a Hibernatable WebSocket cannot have more than {TAGS_MAX} tags"
+                raise JsException(message)
             if len(tag.encode("utf-8", "replace")) > TAG_LENGTH_MAX:
                 message = (
                     f'"{tag}" is longer than the max tag length ({TAG_LENGTH_MAX} characters).'
                 )
                 raise JsException(message)
+            distinct[tag] = None
         end = websocket.end
-        socket = HibernatableSocket(end, tags, websocket)
+        socket = HibernatableSocket(end, tuple(distinct), websocket)
         websocket.hibernate(socket)
         self._sockets[socket] = None
         end.listen(lambda frame: self._arrived(socket, frame))
@@ -208,6 +212,7 @@ class HibernatableSockets:
             if self._answers(socket, frame):
                 return
         socket.end.is_closed = is_last
+        socket.end.is_lost = frame.kind == "lost"
         instance = record.wake()
         name, arguments = _event(socket.websocket(), frame)
 
@@ -261,13 +266,10 @@ def event_timeout_ms(value: Any) -> int:
     """
     if value is None or value is undefined:
         return 0
-    try:
-        number = float(js_string(value))
-        if number != number:
-            raise ValueError
-    except ValueError:
+    number = js_number(value)
+    if not isfinite(number):
         message = "The value cannot be converted because it is not an integer."
-        raise JsTypeError(message) from None
+        raise JsTypeError(message)
     if number < 0:
         message = (
             "The value cannot be converted because it is negative and this API expects a "

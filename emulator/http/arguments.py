@@ -24,31 +24,32 @@ _REQUEST_OPTIONS: Final = (
 )  # fmt: skip
 
 
-def dispatched_request(url: str, options: dict[str, Any]) -> httpx.Request:
+def dispatched_request(
+    url: str, options: dict[str, Any], caller: str = "dispatch_fetch"
+) -> httpx.Request:
     """The request that `dispatch_fetch` means.
 
     Args:
         url: An absolute URL.
         options: `method` (GET unless given) and what httpx.Request takes.
+        caller: The method that was called, for errors.
 
     Raises:
         ConfigurationError: If the URL is not absolute, or an option is unknown.
     """
     if not isinstance(url, str) or not _ABSOLUTE.match(url):
         message = (
-            "dispatch_fetch needs an absolute URL such as 'http://localhost/path', got "
-            f"{url!r}; or use mf.client()"
+            f"{caller} needs an absolute URL such as 'http://localhost/path', got {url!r}"
+            + ("; or use mf.client()" if caller == "dispatch_fetch" else "")
         )
         raise ConfigurationError(message)
     for name in options:
         if name not in _REQUEST_OPTIONS:
-            message = (
-                f"dispatch_fetch has no option {name!r}; it has {', '.join(_REQUEST_OPTIONS)}"
-            )
+            message = f"{caller} has no option {name!r}; it has {', '.join(_REQUEST_OPTIONS)}"
             raise ConfigurationError(message)
     method = options.pop("method", "GET")
     if not isinstance(method, str):
-        message = f"dispatch_fetch: method must be a string such as 'POST', got {method!r}"
+        message = f"{caller}: method must be a string such as 'POST', got {method!r}"
         raise ConfigurationError(message)
     return httpx.Request(method, url, **options)
 
@@ -68,7 +69,7 @@ def upgrade_request(url: str, options: dict[str, Any]) -> httpx.Request:
     # Browsers say ws; what travels is HTTP.
     if isinstance(url, str) and url.startswith(("ws://", "wss://")):
         url = f"http{url[2:]}"
-    return dispatched_request(url, {**options, "headers": headers})
+    return dispatched_request(url, {**options, "headers": headers}, "connect")
 
 
 def bound(bindings: Mapping[str, Any], name: str, option: str) -> Any:

@@ -160,10 +160,9 @@ class Miniflare:
             Exception: Whatever the worker's handler raised.
             ConfigurationError: If the URL is not absolute, or an option is unknown.
         """
-        return await self._answer(dispatched_request(url, options))
-
-    async def _answer(self, request: httpx.Request) -> httpx.Response:
-        response = await WorkerTransport(self.world).handle_async_request(request)
+        world = self.world
+        request = dispatched_request(url, options)
+        response = await WorkerTransport(world).handle_async_request(request)
         if isinstance(response.stream, httpx.ByteStream):
             response.read()
         else:
@@ -188,7 +187,10 @@ class Miniflare:
         """
         from emulator.http.websocket_client import refused
 
-        response = await self._answer(upgrade_request(url, options))
+        world = self.world
+        request = upgrade_request(url, options)
+        response = await WorkerTransport(world).handle_async_request(request)
+        await response.aread()
         client: WebSocketClient | None = response.extensions.get("websocket")
         if client is None:
             raise refused(response)

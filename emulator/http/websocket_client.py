@@ -8,10 +8,11 @@ the driver of the real runtime).
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self, final
 
-from emulator.durable_objects.websocket_end import NO_CODE, TOO_LARGE, Frame
-from emulator.errors import ConfigurationError, UpgradeRefused, WebSocketClosed
+from emulator.durable_objects.websocket_end import LOST, NO_CODE, TOO_LARGE, Frame
+from emulator.errors import ConfigurationError, JsException, UpgradeRefused, WebSocketClosed
 from emulator.simulation.calls import awaited
 from emulator.web.websocket import check_close
 
@@ -77,7 +78,7 @@ class WebSocketClient:
 
         Raises:
             ConfigurationError: If it is neither text nor bytes.
-            WebSocketClosed: If the connection has ended.
+            WebSocketClosed: If the connection has ended, or a fault breaks it.
             WorldError: If the world has been disposed.
         """
         if not isinstance(message, str | bytes | bytearray | memoryview):
@@ -181,6 +182,7 @@ class _Simulated:
 
     def __init__(self, end: End, name: str) -> None:
         self._end = end
+        self._name = name
         self._outside = end.outside
         self.client = WebSocketClient(self, name)
         end.listen(self._arrived)
@@ -191,7 +193,11 @@ class _Simulated:
     async def send(self, message: str | bytes) -> None:
         limit = self._end.options.limits.websocket_message_bytes_max
         if len(message.encode() if isinstance(message, str) else message) <= limit:
-            await self._end.send(self._outside, Frame("message", message))
+            try:
+                await self._end.send(self._outside, Frame("message", message))
+            except JsException as error:
+                # A fault broke the connection; the client hears of it as of any other loss.
+                raise WebSocketClosed(self._name, LOST.code, error.message) from error
             return
         # Measured on workerd: the worker hears of an error, the client of 1009.
         await self._end.send(self._outside, TOO_LARGE)
@@ -203,7 +209,9 @@ class _Simulated:
             return
         self._end.has_closed = True
         frame = Frame("close", code=NO_CODE if code is None else code, reason=reason)
-        await self._end.send(self._outside, frame)
+        # A Close frame that gets lost is no error of whoever says it: both ends are lost.
+        with suppress(JsException):
+            await self._end.send(self._outside, frame)
 
     async def drop(self) -> None:
         self._end.break_off()

@@ -101,7 +101,7 @@ class World:
         self.is_disposed = False
         self.console = Console(simulation.clock)
         self.usage = Usage(options.limits)
-        self.usage.before_report.append(self._note_storage)
+        self.usage.before_report.append(self._note_uses)
         #: The context of test code: it has no gates and cannot lose power.
         self.outside = IoContext(simulation, "test")
         self.outside.is_outside = True
@@ -329,10 +329,14 @@ class World:
         self.check_open()
         fill(self, snapshot)
 
-    def _note_storage(self) -> None:
+    def _note_uses(self) -> None:
+        timers = self.usage.mark("timers_max")
+        counts = self.simulation.loop.timer_counts()
         for namespace in self.namespaces.values():
             for record in namespace.records():
                 record.note_storage()
+                if record.instance is not None:
+                    timers.saw(counts[record.instance], record.name)
 
     def statistics(self) -> WorldStatistics:
         """What its objects hold, as far as a report shows it."""

@@ -15,7 +15,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, final
 
-from emulator.simulation.handles import OWNER, Handle, SimulationTask
+from emulator.simulation.handles import OWNER, Handle, SimulationFuture, SimulationTask
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,10 +24,21 @@ if TYPE_CHECKING:
 
     from emulator.simulation.handles import Owner
 
-__all__ = ["Graveyard"]
+__all__ = ["Graveyard", "hush"]
 
 #: Owners of async generators remembered before those of finished ones are forgotten.
 GENERATORS_KEPT_MAX: Final = 1_000
+
+
+def hush(handle: Handle) -> None:
+    """Whom a handle would have told of an error cannot hear it any more: that is no news.
+
+    Args:
+        handle: Its turn never comes.
+    """
+    for future in handle.args:
+        if isinstance(future, SimulationFuture):
+            future._log_traceback = False
 
 
 @final
@@ -54,6 +65,7 @@ class Graveyard:
     def keep(self, handle: Handle) -> None:
         """Keep a handle whose turn came after its owner's death."""
         self._graves.append(handle)
+        hush(handle)
 
     def living(self, tasks: list[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
         """Those of `tasks` whose owner is not dead."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections import deque
+from collections import Counter, deque
 from contextvars import Context, copy_context
 from functools import partial
 from heapq import heapify, heappop, heappush
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from emulator.errors import SimulationDeadlock, SimulationEscape, SimulationRunaway
 from emulator.simulation.clock import Clock
-from emulator.simulation.graveyard import Graveyard
+from emulator.simulation.graveyard import Graveyard, hush
 from emulator.simulation.handles import (
     OWNER,
     BackgroundDelivery,
@@ -55,6 +55,8 @@ TURN_STEPS_MAX: Final = 1_000_000
 INSTANT_DELIVERIES_MAX: Final = 1_000_000
 #: Ours: what takes longer than this to become idle never will.
 IDLE_DELIVERIES_MAX: Final = 2_000_000
+#: Ours: when nothing but so many background deliveries came in a row, nothing else will.
+LONELY_DELIVERIES_MAX: Final = 100_000
 #: A hundred years: simulated time beyond it is time without end.
 HORIZON_MS: Final = 100 * 365 * 86_400_000
 #: Deliveries between two collections of young garbage. Automatic collection is off during a
@@ -102,6 +104,8 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         self._task_count = 0
         self._cancelled_count = 0
         self._background_count = 0
+        self._lonely_count = 0
+        self._lonely_insertions = 0
         self._timers_unwatched = HORIZON_MS
         self._timers_left: dict[Owner, int] = {}
         self._lanes: dict[Hashable, tuple[int, int]] = {}
@@ -281,6 +285,10 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         # Counting again is due when so many more have been set.
         self._timers_left[owner] = owner.timers_max - count
 
+    def timer_counts(self) -> Counter[Owner | None]:
+        """How many timers each owner has running now; None is code that nobody owns."""
+        return Counter(timer.context.get(OWNER) for timer in self._timers())
+
     def _timers(self) -> Iterator[TimerHandle]:
         return (t for _, _, t in self._heap if t.callback is not None and not t.is_delivery)
 
@@ -352,7 +360,7 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
                     continue
                 timer.is_scheduled = False
                 if timer.is_background:
-                    self._background_count -= 1
+                    self._background_comes()
                 owner = timer.context.get(OWNER)
                 if owner is not None and owner in dead:
                     self._graveyard.keep(timer)  # Time does not pass for the dead.
@@ -431,6 +439,17 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
     def _nothing_is_due(self) -> None:
         """Idle at last, if the last timers were those of the dead; else a deadlock."""
         if not (self._idle_waiters and self._end_turn()):
+            self._deadlock()
+
+    def _background_comes(self) -> None:
+        """A background delivery is next; if none but such ever come, it is a deadlock."""
+        self._background_count -= 1
+        # One that brings no more than the next of its kind wakes nobody.
+        wakes_nobody = self._insertions - self._lonely_insertions <= 1
+        self._lonely_insertions = self._insertions
+        is_lonely = wakes_nobody and not self.pending_count
+        self._lonely_count = self._lonely_count + 1 if is_lonely else 0
+        if self._lonely_count > LONELY_DELIVERIES_MAX:
             self._deadlock()
 
     def _deadlock(self) -> NoReturn:
@@ -518,6 +537,8 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         unfinished = self.unfinished_tasks()
         if unfinished:
             self._graveyard.unwind(unfinished)
+        for handle in self._queue:
+            hush(handle)
         self._heap.clear()
         self._queue.clear()
         super().close()

@@ -61,6 +61,7 @@ class Query:
         is_canceled: Whether it was ended by `cancel`.
         is_finished: Whether the statement has been left: every row was read, it failed, or
             it was closed.
+        has_early_rows: Whether a statement before the last one gave a row, which nobody reads.
         read_count: Rows that the last statement has given so far, the one ahead among them.
         change_count: Rows that were changed before the first row came.
 
@@ -78,6 +79,7 @@ class Query:
         "_now_ms",
         "change_count",
         "columns",
+        "has_early_rows",
         "is_canceled",
         "is_finished",
         "is_readonly",
@@ -94,7 +96,7 @@ class Query:
     ) -> None:
         self.columns: tuple[str, ...] = ()
         self.is_readonly = True
-        self.is_canceled = self.is_finished = False
+        self.is_canceled = self.is_finished = self.has_early_rows = False
         self.read_count = 0
         self._before_write = before_write
         self._link = link
@@ -109,6 +111,8 @@ class Query:
             pieces = _pieces(sql)
             for piece in pieces[:-1]:
                 self._execute(piece, None)
+                if self._ahead is not None:
+                    self.has_early_rows = True
             self._execute(pieces[-1], bindings)
         except BaseException:
             self.close()
@@ -136,7 +140,8 @@ class Query:
     def _execute(self, piece: str, bindings: Sequence[SqlValue] | None) -> None:
         self.columns = ()
         authorizer = self._authorizer
-        if not authorizer.is_local and _RESERVED_RENAME.search(piece):
+        is_creation, is_reserved_rename = _traits(piece)
+        if is_reserved_rename and not authorizer.is_local:
             # ALTER TABLE asks the authorizer about the old name only.
             message = "not authorized: SQLITE_AUTH"
             raise SqlError(message, code="SQLITE_AUTH")
@@ -146,7 +151,7 @@ class Query:
         try:
             # The platform keeps only the last statement of a text compiled. One that exists
             # already must be found while compiling, for its offset to be told.
-            can_cache = bindings is not None and not _CREATE.match(piece)
+            can_cache = bindings is not None and not is_creation
             self._cursor.execute(piece, bindings, can_cache=can_cache)
             if not self.columns and is_blank(piece):
                 raise SqlError(NO_STATEMENT)
@@ -241,6 +246,12 @@ def is_plain_write(sql: str) -> bool:
         and _PLAIN_WRITE.match(sql) is not None
         and _NOT_PLAIN.search(sql) is None
     )
+
+
+@lru_cache(maxsize=128)
+def _traits(piece: str) -> tuple[bool, bool]:
+    """Whether a statement creates something, and whether it renames to a reserved name."""
+    return _CREATE.match(piece) is not None, _RESERVED_RENAME.search(piece) is not None
 
 
 @lru_cache(maxsize=128)

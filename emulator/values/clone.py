@@ -20,9 +20,11 @@ from emulator.values.conversion import (
     hashable,
     ms_of_date,
     number_of_float,
+    own_properties,
     pattern_of,
     property_order,
     regexp_of,
+    set_own_properties,
     typed_array,
     view_of,
 )
@@ -85,7 +87,7 @@ def structured_clone(
 class _Cloner:
     """One clone in the making, and the copies of the containers met so far."""
 
-    __slots__ = ("copies", "for_storage", "keeps_all", "transfer")
+    __slots__ = ("copies", "for_storage", "keeps_all", "transfer", "unfinished")
 
     def __init__(
         self, transfer: Callable[[Any], Any] | None, *, for_storage: bool, keeps_all: bool
@@ -95,6 +97,8 @@ class _Cloner:
         self.for_storage = for_storage
         # By identity; the originals stay alive meanwhile, and no order depends on it.
         self.copies: dict[int, Any] = {}
+        #: Errors whose properties are being copied, by identity.
+        self.unfinished: tuple[int, ...] = ()
 
     def clone(self, value: Any) -> Any:
         kind = type(value)
@@ -132,15 +136,29 @@ class _Cloner:
 
     def _error(self, value: Exception) -> JsException:
         name, message = error_fields(value)
-        properties: dict[str, Any] = {}
-        if isinstance(value, JsException):
-            if self.keeps_all or value.name in DOM_EXCEPTIONS:
-                name = value.name
-            properties = value.properties
+        if not isinstance(value, JsException):
+            error = self.copies[id(value)] = js_error(name, message or "")
+            return error
+        if value.name in DOM_EXCEPTIONS:
+            error = self.copies[id(value)] = js_error(value.name, value.message)
+            return error
+        if self.keeps_all:
+            return self._whole_error(value)
         error = self.copies[id(value)] = js_error(name, message or "")
-        for key, item in properties.items():
-            if key == "cause" or self.keeps_all:
-                error.properties[key] = self.clone(item)
+        if "cause" in value.properties:
+            error.properties["cause"] = self.clone(value.properties["cause"])
+        return error
+
+    def _whole_error(self, value: JsException) -> JsException:
+        if id(value) in self.unfinished:
+            # workerd writes an error that contains itself, and cannot read it.
+            raise js_error("Error", "Unable to deserialize cloned data.")
+        self.unfinished += (id(value),)
+        error = js_error(value.name, value.message)
+        properties = own_properties(value)
+        set_own_properties(error, {key: self.clone(properties[key]) for key in properties})
+        self.unfinished = self.unfinished[:-1]
+        self.copies[id(value)] = error
         return error
 
     def _object(self, value: dict[str, Any]) -> JsDict:

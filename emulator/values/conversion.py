@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DOM_EXCEPTIONS",
+    "FLAGS",
     "INT32_MAX",
     "INT32_MIN",
     "SAFE_INTEGER_MAX",
@@ -30,9 +31,11 @@ __all__ = [
     "hashable",
     "ms_of_date",
     "number_of_float",
+    "own_properties",
     "pattern_of",
     "property_order",
     "regexp_of",
+    "set_own_properties",
     "typed_array",
     "view_of",
 ]
@@ -187,6 +190,29 @@ def error_fields(error: Exception) -> tuple[str, str | None]:
         name = error.name if error.name in ERROR_CLASSES else "Error"
         return name, error.message or None
     return "Error", str(error)
+
+
+#: What the platform says of an error in properties of its own.
+FLAGS: Final = ("remote", "retryable", "overloaded", "durableObjectReset")
+
+
+def own_properties(error: JsException) -> dict[str, Any]:
+    """The properties with which an error crosses since compatibility date 2026-04-21.
+
+    Those whose names are numbers are lost (measured on workerd).
+    """
+    flags = {name: True for name in FLAGS if getattr(error, name) is True}
+    others = {k: v for k, v in error.properties.items() if array_index(k) is None}
+    return flags | others
+
+
+def set_own_properties(error: JsException, properties: dict[str, Any]) -> None:
+    """Give an error what `own_properties` told of it; the stack of an engine is nothing."""
+    for name, value in properties.items():
+        if name in FLAGS:
+            setattr(error, name, value)
+        elif name != "stack":
+            error.properties[name] = value
 
 
 def hashable(value: Any) -> Any:

@@ -35,6 +35,8 @@ VERSIONS: Final = (13, 14, 15)
 SPARSE_LENGTH_MAX: Final = 10_000_000
 
 _DOUBLE: Final = Struct("<d").unpack_from
+#: Stands for an object whose parts are being read.
+_UNFINISHED: Final = object()
 _ERROR_CLASSES: Final = {
     0x45: "EvalError",
     0x52: "RangeError",
@@ -104,17 +106,19 @@ class _Reader:
         return tag
 
     def varint(self) -> int:
-        byte = self.data[self.place]
-        self.place += 1
+        data, place = self.data, self.place
+        byte = data[place]
         if byte < 0x80:
+            self.place = place + 1
             return byte
         number = byte & 0x7F
         shift = 7
         while True:
-            byte = self.data[self.place]
-            self.place += 1
+            place += 1
+            byte = data[place]
             number |= (byte & 0x7F) << shift
             if byte < 0x80:
+                self.place = place + 1
                 return number
             shift += 7
 
@@ -167,6 +171,8 @@ class _Reader:
 
     def read_reference(self) -> Any:
         value = self.objects[self.varint()]
+        if value is _UNFINISHED:
+            raise _broken()  # So does workerd with an error that contains itself.
         return self._content_or_view(value) if isinstance(value, _Buffer) else value
 
     def read_object(self) -> JsDict:
@@ -297,7 +303,7 @@ class _Reader:
 
     def read_host_object(self) -> Any:
         number = len(self.objects)
-        self.objects.append(None)
+        self.objects.append(_UNFINISHED)
         value = self.objects[number] = read_host_object(self)
         if value is None:
             raise _broken()
@@ -305,8 +311,9 @@ class _Reader:
 
     def read_error(self) -> JsException:
         number = len(self.objects)
-        self.objects.append(None)
-        name, message, cause = "Error", "", undefined
+        self.objects.append(_UNFINISHED)
+        name, message = "Error", ""
+        error: JsException | None = None
         while True:
             tag = self.varint()
             if tag == 0x2E:
@@ -316,15 +323,15 @@ class _Reader:
             elif tag == 0x6D:
                 message = self.read_string()
             elif tag == 0x63:
-                cause = self.read()
+                # It may be the error itself. What tells name and text comes before it.
+                error = self.objects[number] = js_error(name, message)
+                error.properties["cause"] = self.read()
             elif tag == 0x73:
                 self.read_string()  # The stack of a JavaScript engine.
             else:
                 raise _broken()
-        error = js_error(name, message)
-        if cause is not undefined:
-            error.properties["cause"] = cause
-        self.objects[number] = error
+        if error is None:
+            error = self.objects[number] = js_error(name, message)
         return error
 
 

@@ -69,7 +69,7 @@ def refusal(value: object) -> JsException:
     name = type(value).__name__
     if name in ("Request", "Response") and getattr(value, "_content", None) is not None:
         name = "ReadableStream"  # Its body is what cannot be stored.
-    if _is_of_the_web(value) and name.endswith("Stream"):
+    if _is_of_the_web(value) and name in ("ReadableStream", "WritableStream"):
         # workerd: streams/readable.c++ and writable.c++, `serialize`.
         return js_error("DataCloneError", f"{name} can only be serialized for RPC.")
     return js_error("DataCloneError", not_supported(name))

@@ -23,11 +23,18 @@ from emulator.values.conversion import (
     array_index,
     error_fields,
     ms_of_date,
+    own_properties,
     property_order,
     regexp_of,
     view_of,
 )
-from emulator.values.host_objects import dom_exception_bytes, headers_bytes
+from emulator.values.host_objects import (
+    HOST_OBJECT,
+    NATIVE_ERROR,
+    dom_exception_bytes,
+    error_number,
+    headers_bytes,
+)
 from emulator.values.js_map import JsMap
 from emulator.values.refusals import passes_by_reference, refusal
 from emulator.values.undefined import Undefined
@@ -54,7 +61,7 @@ _ERROR_TAGS: Final = {
 _REFERENCE: Final = b"\\\x01\x00"
 
 
-def serialize(value: object) -> bytes:
+def serialize(value: object, *, has_enhanced_errors: bool = False) -> bytes:
     """The bytes of a value as Durable Object storage keeps them.
 
     A set is written sorted by the bytes of its elements, because Python gives it no order.
@@ -63,6 +70,7 @@ def serialize(value: object) -> bytes:
 
     Args:
         value: What worker code hands to storage.
+        has_enhanced_errors: Names and own properties of the platform's errors survive.
 
     Returns:
         Header FF 0F and the value.
@@ -71,10 +79,10 @@ def serialize(value: object) -> bytes:
         JsException: DataCloneError, if something in it cannot be stored.
         JsRangeError: It is nested too deeply.
     """
-    return _serialize(value, for_storage=True)
+    return _serialize(value, for_storage=True, keeps_all=has_enhanced_errors)
 
 
-def serialized_size(value: object) -> int:
+def serialized_size(value: object, *, has_enhanced_errors: bool = False) -> int:
     """How many bytes a value has on the wire between stubs, header included.
 
     Functions, stubs, streams and the like count a few bytes each, since they cross by
@@ -83,15 +91,17 @@ def serialized_size(value: object) -> int:
     Raises:
         JsException: DataCloneError, if something in it cannot be sent.
     """
-    return len(_serialize(value, for_storage=False))
+    return len(_serialize(value, for_storage=False, keeps_all=has_enhanced_errors))
 
 
-def _serialize(value: object, *, for_storage: bool) -> bytes:
+def _serialize(value: object, *, for_storage: bool, keeps_all: bool) -> bytes:
     if isinstance(value, bytes):
         # One copy instead of two for the large plain case.
         length = _varint(len(value))
         return b"".join((HEADER, b"B", length, value, b"VB\x00", length, b"\x00"))
-    writer = _Writer(for_storage=for_storage)
+    if isinstance(value, int) and type(value) is int and INT32_MIN <= value <= INT32_MAX:
+        return HEADER + _int32(value)
+    writer = _Writer(for_storage=for_storage, keeps_all=keeps_all)
     try:
         writer.write(value)
     except RecursionError:
@@ -102,12 +112,18 @@ def _serialize(value: object, *, for_storage: bool) -> bytes:
 def _varint(number: int) -> bytes:
     if number < 0x80:
         return _ONE_BYTE[number]
+    if number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
     parts = bytearray()
     while number >= 0x80:
         parts.append(number & 0x7F | 0x80)
         number >>= 7
     parts.append(number)
     return bytes(parts)
+
+
+def _int32(value: int) -> bytes:
+    return b"I" + _varint(value << 1 if value >= 0 else (-value << 1) - 1)
 
 
 _ONE_BYTE: Final = [bytes((number,)) for number in range(0x80)]
@@ -117,11 +133,12 @@ _ONE_BYTE: Final = [bytes((number,)) for number in range(0x80)]
 class _Writer:
     """One message in the making: its bytes, and the number of each object in it."""
 
-    __slots__ = ("count", "for_storage", "numbers", "out")
+    __slots__ = ("count", "for_storage", "keeps_all", "numbers", "out")
 
-    def __init__(self, *, for_storage: bool) -> None:
+    def __init__(self, *, for_storage: bool, keeps_all: bool) -> None:
         self.out = bytearray(HEADER)
         self.for_storage = for_storage
+        self.keeps_all = keeps_all
         self.count = 0  # Objects so far; V8 numbers all of them, referred to or not.
         # Identity of containers; they stay alive while the message is written, and no
         # order depends on it.
@@ -170,8 +187,7 @@ class _Writer:
 
     def write_int(self, value: int) -> None:
         if INT32_MIN <= value <= INT32_MAX:
-            zigzag = value << 1 if value >= 0 else (-value << 1) - 1
-            self.out += b"I" + _varint(zigzag)
+            self.out += _int32(value)
         elif -SAFE_INTEGER_MAX < value < SAFE_INTEGER_MAX:
             self.out += b"N" + _DOUBLE(value)
         else:
@@ -240,8 +256,10 @@ class _Writer:
             if not isinstance(key, str):
                 self.write_map(value)
                 return
-        if self.refer(value):
-            return
+        if not self.refer(value):
+            self._write_members(value)
+
+    def _write_members(self, value: dict[str, Any]) -> None:
         self.out += b"o"
         for key, item in property_order(value):
             index = array_index(key) if "0" <= key[:1] <= "9" else None
@@ -270,7 +288,7 @@ class _Writer:
         self.out += b"," + _varint(len(value))
 
     def _bytes_alone(self, item: object) -> bytes:
-        return _serialize(item, for_storage=self.for_storage)
+        return _serialize(item, for_storage=self.for_storage, keeps_all=self.keeps_all)
 
     def write_date(self, value: datetime) -> None:
         self.count += 1
@@ -289,6 +307,9 @@ class _Writer:
         if isinstance(value, JsException) and value.name in DOM_EXCEPTIONS:
             self.out += dom_exception_bytes(value)
             return
+        if self.keeps_all:
+            self._write_whole_error(value)
+            return
         name, message = error_fields(value)
         self.out += b"r" + _ERROR_TAGS.get(name, b"")
         if message is not None:
@@ -298,6 +319,19 @@ class _Writer:
             self.out += b"c"
             self.write(value.properties["cause"])
         self.out += b"."
+
+    def _write_whole_error(self, value: Exception) -> None:
+        name, message = error_fields(value)
+        properties: dict[str, Any] = {}
+        if isinstance(value, JsException):
+            name, properties = value.name, own_properties(value)
+        number = error_number(name)
+        self.out += HOST_OBJECT + bytes((NATIVE_ERROR, number))
+        if not number:
+            self.write_str(name)
+        self.write_str(message or "")
+        self.count += 1
+        self._write_members(properties)
 
 
 def _is_double_array(value: list[Any] | tuple[Any, ...]) -> bool:

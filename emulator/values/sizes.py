@@ -7,6 +7,7 @@ Leaves to others: the refusal, and its text (stubs).
 from __future__ import annotations
 
 import re
+import sys
 from array import array
 from typing import Any, Final
 
@@ -66,7 +67,7 @@ def _bytes_at_most(item: Any) -> int:
     if isinstance(item, int):
         return item.bit_length() // 8
     if isinstance(item, Exception):
-        return 4 * len(str(item))
+        return sys.maxsize if getattr(item, "properties", None) else 4 * len(str(item))
     if isinstance(item, re.Pattern):
         return 8 * len(item.pattern)
     return 0

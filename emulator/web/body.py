@@ -171,8 +171,9 @@ class Body(JsObject):
     async def blob(self) -> Blob:
         """The body as a Blob of the content type in the headers."""
         kind = self.headers.get("content-type", "")
-        content = await self._consume()
-        return Blob(content, ";".join(part.strip() for part in kind.split(";")))
+        blob = Blob(await self._consume())
+        blob._content_type = _mime_text(kind)
+        return blob
 
     async def form_data(self) -> FormData:
         """The body as a form.
@@ -215,3 +216,16 @@ class Body(JsObject):
         content._acquire(self)
         content._disturbed = True
         return moved
+
+
+def _mime_text(kind: str) -> str:
+    """A content type as workerd writes it again: "" for what is none."""
+    essence, *parameters = (part.strip() for part in kind.split(";"))
+    if "/" not in essence:
+        return ""
+    found: dict[str, str] = {}
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
+        if equals:
+            found.setdefault(name.lower(), value)
+    return ";".join([essence.lower(), *(f"{name}={value}" for name, value in found.items())])

@@ -7,16 +7,24 @@ others: what is told, and what an error in a listener means (the WebSocket).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, final
 
+from emulator.errors import JsException, js_error
 from emulator.web.callbacks import call_user, member
 from emulator.web.js_object import JsObject
+from emulator.web.required import required
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
 __all__ = ["CloseEvent", "ErrorEvent", "Event", "EventTarget", "MessageEvent"]
+
+_NO_LISTENER: Final = (
+    "Failed to execute 'addEventListener' on 'EventTarget': parameter 2 is not of type "
+    "'function or HandlerObject'."
+)
 
 
 class Event(JsObject):
@@ -70,7 +78,8 @@ class ErrorEvent(Event):
     def __init__(self, error: BaseException) -> None:
         super().__init__("error")
         self.error = error
-        self.message = f"Uncaught {error}"
+        told = error if isinstance(error, JsException) else f"{type(error).__name__}: {error}"
+        self.message = f"Uncaught {told}"
         self.filename = ""
         self.lineno = self.colno = 0
 
@@ -81,6 +90,7 @@ class EventTarget(JsObject):
     def __init__(self) -> None:
         self._listeners: dict[str, list[tuple[Any, bool]]] = {}
 
+    @required("EventTarget", "string", "function or HandlerObject")
     def addEventListener(
         self, kind: str, listener: Any, options: Any = None, **keywords: Any
     ) -> None:
@@ -94,11 +104,14 @@ class EventTarget(JsObject):
         """
         if listener is None:
             return
+        if not callable(listener) and not callable(member(listener, "handleEvent")):
+            raise js_error("TypeError", _NO_LISTENER)
         once = bool(keywords.get("once", member(options, "once")))
         listeners = self._listeners.setdefault(str(kind), [])
         if all(there is not listener for there, _ in listeners):
             listeners.append((listener, once))
 
+    @required("EventTarget", "string", "Object")
     def removeEventListener(self, kind: str, listener: Any, options: Any = None) -> None:
         """Do not call it any more; nothing happens if it is not there."""
         listeners = self._listeners.get(str(kind), [])
@@ -119,12 +132,25 @@ class EventTarget(JsObject):
         for listener, once in list(self._listeners.get(event.type, ())):
             if once:
                 self.removeEventListener(event.type, listener)
-            call_user(scope, _function(listener), event)
+            self._call(scope, _function(listener), event)
         handler = vars(self).get(f"on{event.type}")
         if handler is not None:
-            call_user(scope, handler, event)
+            self._call(scope, handler, event)
+
+    def _call(self, scope: Context, listener: Callable[[Event], Any], event: Event) -> None:
+        result = call_user(scope, listener, event)
+        if isinstance(result, asyncio.Future):
+            result.add_done_callback(self._listener_ended)
+
+    def _listener_ended(self, answer: asyncio.Future[Any]) -> None:
+        error = None if answer.cancelled() else answer.exception()
+        if isinstance(error, Exception):
+            self._uncaught(error)
+
+    def _uncaught(self, error: Exception) -> None:
+        """An async listener failed, which concerns nobody (measured): tell whoever reads."""
 
 
 def _function(listener: Any) -> Callable[[Event], Any]:
-    handle: Callable[[Event], Any] | None = getattr(listener, "handleEvent", None)
+    handle: Callable[[Event], Any] | None = member(listener, "handleEvent")
     return listener if handle is None else handle

@@ -13,6 +13,7 @@ from typing import Any, final
 
 from emulator.errors import js_error
 from emulator.web.js_object import JsObject
+from emulator.web.required import required
 
 __all__ = ["Headers"]
 
@@ -100,6 +101,7 @@ class Headers(JsObject, Mapping[str, str]):
         if self._is_frozen:
             raise js_error("TypeError", "Can't modify immutable headers.")
 
+    @required("Headers", "string", "string")
     def append(self, name: str, value: object) -> None:
         """Add a value beside those that the name has.
 
@@ -110,20 +112,24 @@ class Headers(JsObject, Mapping[str, str]):
         self._check_mutable()
         self._values.setdefault(_name(name), []).append(_value(value))
 
+    @required("Headers", "string", "string")
     def set(self, name: str, value: object) -> None:
         """Replace every value of the name."""
         self._check_mutable()
         self._values[_name(name)] = [_value(value)]
 
+    @required("Headers", "string")
     def delete(self, name: str) -> None:
         """Remove the name; no error if it is not there."""
         self._check_mutable()
         self._values.pop(_name(name), None)
 
+    @required("Headers", "string")
     def has(self, name: str) -> bool:
         """Whether the name has a value."""
         return _name(name) in self._values
 
+    @required("Headers", "string")
     def get(self, name: str, default: Any = None) -> Any:
         """The values joined by ", ", or the default."""
         values = self._values.get(_name(name))
@@ -134,6 +140,7 @@ class Headers(JsObject, Mapping[str, str]):
         values = self._values.get(_name(name))
         return default if values is None else list(values)
 
+    @required("Headers", "string")
     def getAll(self, name: str) -> list[str]:
         """Every Set-Cookie apart; the platform allows no other name.
 
@@ -160,6 +167,7 @@ class Headers(JsObject, Mapping[str, str]):
             else:
                 yield name, ", ".join(self._values[name])
 
+    @required("Headers", "function")
     def forEach(self, callback: Any) -> None:
         """Call with (value, name, headers) for each pair."""
         for name, value in list(self.entries()):

@@ -22,17 +22,19 @@ __all__ = ["JsArray", "JsConstructor", "JsObject", "options_of", "to_py"]
 class JsConstructor:
     """The class of an object, as JavaScript code asks for it.
 
-    Attributes:
+    Args:
         name: The platform's name of the class.
+        refusal: What V8 says to who calls it.
     """
 
-    __slots__ = ("name",)
+    __slots__ = ("_refusal", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, refusal: str = "Illegal constructor") -> None:
         self.name = name
+        self._refusal = refusal
 
     def __call__(self, *arguments: Any, **options: Any) -> NoReturn:
-        raise js_error("TypeError", "Illegal constructor")
+        raise js_error("TypeError", self._refusal)
 
     def __repr__(self) -> str:
         return f"[Function: {self.name}]"
@@ -96,12 +98,25 @@ class JsArray(JsObject, list[Any]):
         return list.__repr__(self)
 
 
-def options_of(value: Any) -> dict[str, Any]:
-    """The options that an object holds; None holds none.
+def options_of(
+    value: Any, owner: str, expected: str, method: str | None = None
+) -> dict[str, Any]:
+    """The options that an object holds, which is the second argument; None holds none.
+
+    Args:
+        value: The argument.
+        owner: The class that is asked, in the platform's words.
+        expected: The type that the argument should have.
+        method: The method that is asked; None is the constructor.
+
+    Raises:
+        JsTypeError: If it holds no options (measured).
 
     Warns:
         UserWarning: For a Map, which has no properties: it is what `to_js` makes of a dict.
     """
+    if value is None:
+        return {}
     if getattr(type(value), "__js_class__", None) == "Map":
         message = (
             "these options are a Map, of which the platform reads nothing: call "
@@ -109,7 +124,14 @@ def options_of(value: Any) -> dict[str, Any]:
         )
         warnings.warn(message, stacklevel=3)
         return {}
-    return dict(value) if value else {}
+    if isinstance(value, dict):
+        return dict(value)
+    start = (
+        f"Failed to construct '{owner}': constructor parameter"
+        if method is None
+        else f"Failed to execute '{method}' on '{owner}': parameter"
+    )
+    raise js_error("TypeError", f"{start} 2 is not of type '{expected}'.")
 
 
 def to_py(

@@ -113,7 +113,6 @@ async def fetch_followed(
         else:
             content = request._content
             response = await send(request)
-        location = response.headers.get("location")
         if not _leads_on(request, response):
             answer = response.delivered(request.url, is_head=request.method == "HEAD")
             answer.redirected = len(urls) > 1
@@ -122,7 +121,7 @@ async def fetch_followed(
             raise js_error("TypeError", f"Too many redirects.{', '.join(urls)}")
         if isinstance(content, ReadableStream) and response.status != 303:
             raise js_error("TypeError", _STREAM_IS_GONE)
-        assert location is not None
+        location = response.headers["location"]
         hop()
         request = _redirected(request, response.status, _target(request.url, location), content)
 

@@ -13,6 +13,7 @@ from emulator.errors import js_error
 from emulator.web.body import Body, as_content
 from emulator.web.headers import Headers
 from emulator.web.js_object import options_of
+from emulator.web.required import required
 from emulator.web.url import normal_url
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ _METHODS: Final = (
     *("MKACTIVITY", "CHECKOUT", "MERGE", "MSEARCH", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE"),
     *("QUERY", "BAN", "CONNECT"),
 )
+
+#: What workerd calls the type of the second argument.
+_INIT: Final = "RequestInitializerDict or Request"
 
 
 def _checked_method(method: object) -> str:
@@ -59,7 +63,7 @@ class Request(Body):
     signal: Any
 
     def __init__(self, input: str | Request, init: Any = None, **options: Any) -> None:  # noqa: A002  # Cloudflare's name.
-        options = {**options_of(init), **options}
+        options = {**options_of(init, "Request", _INIT), **options}
         source = input if isinstance(input, Request) else None
         self._url = source._url if source is not None else normal_url(str(input))
         method = options.get("method")
@@ -77,6 +81,7 @@ class Request(Body):
         self._take_body(options, source)
 
     @classmethod
+    @required("Request", "Request or string", is_constructor=True)
     def new(cls, input: Any, init: Any = None, **options: Any) -> Request:  # noqa: A002  # As above.
         """JavaScript's constructor."""
         return cls(input, init, **options)
@@ -216,4 +221,4 @@ def outgoing_request(resource: str | Request, init: Any, options: dict[str, Any]
     """
     if isinstance(resource, str) and "://" not in resource:
         raise js_error("TypeError", f"Invalid URL: {resource}")
-    return Request(resource, **{**options_of(init), **options})
+    return Request(resource, **{**options_of(init, "Fetcher", _INIT, "fetch"), **options})

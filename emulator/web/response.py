@@ -16,6 +16,7 @@ from emulator.errors import js_error
 from emulator.web.body import Body, as_content
 from emulator.web.headers import Headers
 from emulator.web.js_object import options_of
+from emulator.web.required import required
 from emulator.web.url import normal_url
 from emulator.web.websocket import UpgradeSocket
 
@@ -124,7 +125,7 @@ class Response(Body):
                     "a body.",
                 )
             content = None
-        if content is not None and kind is not None and not self.headers.has("content-type"):
+        if content is not None and kind is not None and "content-type" not in self.headers:
             self.headers.set("content-type", kind)
         self._set_content(content)
 
@@ -152,7 +153,8 @@ class Response(Body):
                 "headers": init.headers,
                 "webSocket": init.web_socket,
             }
-        return cls(body, **{**options_of(init), **options})
+        given = options_of(init, "Response", "InitializerDict or Response")
+        return cls(body, **{**given, **options})
 
     @property
     def js_object(self) -> Response:
@@ -235,6 +237,7 @@ class Response(Body):
     json = _Json()
 
     @staticmethod
+    @required("Response", "JsValue", name="json")
     def from_json(
         data: Any,
         status: HTTPStatus | int = HTTPStatus.OK,
@@ -261,6 +264,7 @@ class Response(Body):
         return Response(text, status, status_text, own, **options)
 
     @staticmethod
+    @required("Response", "string")
     def redirect(url: str, status: HTTPStatus | int = HTTPStatus.FOUND) -> Response:
         """A redirect.
 
@@ -268,7 +272,10 @@ class Response(Body):
             JsTypeError: If the URL is not absolute.
             JsRangeError: If the status is no redirect.
         """
-        code = int(status)
+        try:
+            code = int(status)
+        except (TypeError, ValueError):
+            code = 0  # What JavaScript makes of it.
         if code not in _REDIRECTS:
             raise js_error(
                 "RangeError",

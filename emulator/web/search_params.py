@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 from urllib.parse import parse_qsl, quote_plus
 
 from emulator.web.js_object import JsArray, JsObject
+from emulator.web.required import required
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,11 +58,13 @@ class URLSearchParams(JsObject):
         """The number of fields."""
         return len(self._fields)
 
+    @required("URLSearchParams", "USVString", "USVString")
     def append(self, name: str, value: Any) -> None:
         """Add a field beside those of the same name."""
         self._fields.append((str(name), str(value)))
         self._note()
 
+    @required("URLSearchParams", "USVString", "USVString")
     def set(self, name: str, value: Any) -> None:
         """Put the field in the place of the first of its name, and remove the others."""
         new = (str(name), str(value))
@@ -74,6 +77,7 @@ class URLSearchParams(JsObject):
             self._fields.append(new)
         self._note()
 
+    @required("URLSearchParams", "USVString")
     def delete(self, name: str, value: Any = None) -> None:
         """Remove the fields of this name, or those with this value only."""
         self._fields = [
@@ -89,14 +93,17 @@ class URLSearchParams(JsObject):
         self._fields.sort(key=lambda field: field[0].encode("utf-16-be", "surrogatepass"))
         self._note()
 
+    @required("URLSearchParams", "USVString")
     def get(self, name: str) -> str | None:
         """The first value of this name, or None."""
         return next((value for key, value in self._fields if key == name), None)
 
+    @required("URLSearchParams", "USVString")
     def getAll(self, name: str) -> JsArray:
         """Every value of this name."""
         return JsArray(value for key, value in self._fields if key == name)
 
+    @required("URLSearchParams", "USVString")
     def has(self, name: str, value: Any = None) -> bool:
         """Whether there is a field of this name (and value)."""
         return any(
@@ -120,6 +127,7 @@ class URLSearchParams(JsObject):
         """Every value."""
         return (value for _, value in self._fields)
 
+    @required("URLSearchParams", "function")
     def forEach(self, callback: Callable[[str, str, Any], Any]) -> None:
         """Call with (value, name, params) for each field."""
         for name, value in list(self._fields):

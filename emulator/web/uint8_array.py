@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+from emulator.errors import js_error
 from emulator.web.js_object import JsObject
 
 if TYPE_CHECKING:
@@ -21,6 +22,26 @@ class Uint8Array(JsObject, bytes):
     """Bytes with the methods of a JavaScript buffer as Pyodide shows it (JsBuffer)."""
 
     __slots__ = ()
+
+    @classmethod
+    def new(cls, source: Any = 0) -> Uint8Array:
+        """JavaScript's constructor.
+
+        Args:
+            source: A length, whose bytes are 0; bytes, which are copied; or numbers, of which
+                each keeps its lowest eight bits.
+
+        Raises:
+            JsRangeError: If the length is negative.
+        """
+        if isinstance(source, int | float):
+            if source < 0:
+                text = f"Invalid typed array length: {source}"
+                raise js_error("RangeError", text)
+            return cls(int(source))
+        if isinstance(source, bytes | bytearray | memoryview):
+            return cls(source)
+        return cls(int(number) & 255 for number in source)
 
     @property
     def byteLength(self) -> int:

@@ -14,6 +14,7 @@ from urllib.parse import quote, urldefrag, urljoin, urlsplit
 
 from emulator.errors import js_error
 from emulator.web.js_object import JsObject
+from emulator.web.required import required
 from emulator.web.search_params import URLSearchParams
 
 __all__ = ["URL", "normal_url"]
@@ -123,11 +124,13 @@ class URL(JsObject):
         self._params.changed = self._params_changed
 
     @classmethod
+    @required("URL", "USVString", is_constructor=True)
     def new(cls, url: Any, base: Any = None) -> URL:
         """JavaScript's constructor."""
         return cls(url, base)
 
     @staticmethod
+    @required("URL", "USVString")
     def canParse(url: Any, base: Any = None) -> bool:
         """Whether the constructor would take it."""
         try:

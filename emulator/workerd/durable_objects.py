@@ -80,8 +80,8 @@ class DurableObjectNamespace:
         return DurableObjectStub(self._world, self._binding, object_id)
 
     def getByName(self, *name: object, options: Any = None, **more: Any) -> DurableObjectStub:
-        """`get(idFromName(name))`."""
-        return self.get(self.idFromName(*name))
+        """`get(idFromName(name))`; options, which may come second, have no effect."""
+        return self.get(self.idFromName(*name[:1]))
 
     def __repr__(self) -> str:
         return f"<DurableObjectNamespace {self._binding}>"

@@ -299,6 +299,83 @@ def test_what_python_does_not_have_is_an_error_that_says_so() -> None:
     assert step["ops"][1]["ok"] == {"caught": caught}
 
 
+CONNECT = {"connect": "s", "tags": ["t"], "ops": [["s.send", "first"]]}
+ECHO = [["memory", "n", 1], ["ws.send", {"$": "ref", "of": "message"}]]
+
+
+def hear(count: int, ms_max: int = 1000) -> list[Any]:
+    return ["heard", {"$": "ref", "of": "s"}, count, ms_max]
+
+
+@pytest.mark.parametrize("accept", ["hibernate", "plain"])
+def test_a_websocket_is_kept_on_both_sides_and_its_handlers_are_told(accept: str) -> None:
+    steps = steps_of(
+        {"handlers": {"webSocketMessage": [ECHO]}},
+        {**CONNECT, "accept": accept},
+        {"worker": [["s.send", "a"], hear(1), hear(2, 50), ["s.close", 4000, "bye"]]},
+        {"wait": 1000, "events": 2},
+        {"rpc": [["s.readyState"]]},
+    )
+
+    assert steps[1]["result"] == {"ok": {"status": 101, "webSocket": True}}
+    heard = [entry["ok"] for entry in steps[2]["ops"][1:3]]
+    assert heard == [[["message", "first"]], [["message", "a"]]]
+    message, close = steps[0]["events"]
+    assert (message["args"], message["outcome"]) == (["a"], "ok")
+    assert message["ops"] == [{"op": "0", "ok": 1}, {"op": "1", "ok": None}]
+    assert (close["handler"], close["args"]) == ("webSocketClose", [4000, "bye", True])
+    assert steps[4]["ops"] == [{"op": "0", "ok": 2}]
+
+
+def test_a_handler_does_last_what_it_was_given_last_and_goes_on_after_an_eviction() -> None:
+    bodies = [[["throw", "Error", "no"]], [["memory", "n", 1], ["return", 5]]]
+    steps = steps_of(
+        {"handlers": {"webSocketMessage": bodies}},
+        CONNECT,
+        {"worker": [["s.send", "a"], ["s.send", "b"]]},
+        {"evict": True},
+        {"worker": [["s.send", "c"]]},
+        {"wait": 1000, "events": 3},
+    )
+
+    events = steps[0]["events"]
+    assert [event["args"] for event in events] == [["a"], ["b"], ["c"]]
+    assert events[0]["outcome"] == {"error": {"name": "Error", "message": "no"}}
+    assert [event["ops"][0].get("ok") for event in events[1:]] == [1, 1]
+
+
+def test_an_event_that_a_reset_cuts_off_is_told_as_open() -> None:
+    steps = steps_of(
+        {"handlers": {"webSocketMessage": [[["abort", "x"]]]}},
+        CONNECT,
+        {"worker": [hear(1), ["s.send", "a"], hear(1)]},
+    )
+
+    assert [event["outcome"] for event in steps[0]["events"]] == ["open"]
+    assert steps[2]["ops"][2]["ok"][0][:2] == ["close", 1006]
+
+
+def test_two_ends_of_a_pair_can_be_listened_to_in_one_place() -> None:
+    [step] = steps_of(
+        {
+            "worker": [
+                ["pair", "s", "t"],
+                ["try", [hear(1)]],
+                ["listen", {"$": "ref", "of": "s"}],
+                ["s.accept"],
+                ["t.accept"],
+                ["set", {"$": "ref", "of": "s"}, "binaryType", "arraybuffer"],
+                ["t.send", {"$": "bytes", "hex": "01"}],
+                hear(1),
+            ]
+        }
+    )
+
+    caught = {"name": "Error", "message": "nobody listens to this WebSocket"}
+    assert step["ops"][2]["ok"] == {"caught": caught}
+    assert step["ops"][-1]["ok"] == [["message", {"$": "bytes", "hex": "01"}]]
+
+
 def test_a_program_comes_out_the_same_for_one_seed_and_schedule() -> None:
     branches = [{"rpc": [["r2.put", str(i), "x"], ["memory", "n", 1]]} for i in range(5)]
     program = checked({"name": "p", "steps": [{"par": branches}]})

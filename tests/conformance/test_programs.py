@@ -68,6 +68,29 @@ MALFORMED: dict[str, tuple[Any, str]] = {
     ),
     "an op that is text": (with_op("x"), "step 1, op 0.1 must be a list"),
     "an op without a name": (with_op([1]), "step 1, op 0.1 must be a list"),
+    "a WebSocket without a name": (program(steps=[{"connect": 5}]), "'connect' cannot be 5"),
+    "an acceptance that is none": (
+        program(steps=[{"connect": "s", "accept": "plane"}]),
+        "'accept' must be one of hibernate, plain, half_open, none, got \"plane\"",
+    ),
+    "a tag of a WebSocket that is no text": (
+        program(steps=[{"connect": "s", "tags": [1]}]),
+        '"tags" must be a list of texts, got [1]',
+    ),
+    "an unknown handler": (
+        program(steps=[{"handlers": {"webSocketMesage": []}}]),
+        "no handler 'webSocketMesage'; did you mean 'webSocketMessage'?",
+    ),
+    "handlers without bodies": (
+        program(steps=[{"handlers": {"webSocketClose": [GET]}}]),
+        "webSocketClose 0, op 0 must be a list such as",
+    ),
+    "a handler that is no list": (
+        program(steps=[{"handlers": {"webSocketClose": 5}}]),
+        "'webSocketClose' must be a list of lists of ops, got 5",
+    ),
+    "a pair of one": (with_op(["pair", "a"]), "op 0.1 (pair) takes a text, a text, got"),
+    "an event handed to nobody": (with_op(["ws.send", "x"]), "no root 'ws'"),
     "an unknown op": (with_op(["slep", 5]), "op 0.1 (slep): there is no such op"),
     "an unknown root": (with_op(["store.get", "a"]), "no root 'store'"),
     "a hole in a path": (with_op(["storage..get"]), "a name between two dots is missing"),

@@ -194,6 +194,29 @@ def test_alarms_run_their_scripts_and_are_told(run: Run) -> None:
     assert (told(failed)["0"], told(retried), told(after)) == (UNDEFINED, {"0": 1}, {"0": 1})
 
 
+@pytest.mark.parametrize("accept", ["hibernate", "plain"])
+def test_a_websocket_is_kept_on_both_sides_and_its_handlers_are_told(
+    run: Run, accept: str
+) -> None:
+    here = {"$": "ref", "of": "s"}
+    echo = [[COUNT, ["ws.send", {"$": "ref", "of": "message"}]], [["throw", "Error", "no"]]]
+    steps = run(
+        {"handlers": {"webSocketMessage": echo}},
+        {"connect": "s", "accept": accept, "ops": [["s.send", "first"]]},
+        {"worker": [["s.send", "a"], ["heard", here, 1], ["heard", here, 2, 50]]},
+        {"worker": [["s.send", "b"]]},
+        {"wait": 2_000, "events": 2},
+        {"rpc": [["s.readyState"]]},
+    )["steps"]
+    assert steps[1]["result"] == {"ok": {"status": 101, "webSocket": True}}
+    assert told(steps[2])["1"] == [["message", "first"]]
+    assert told(steps[2])["2"] == [["message", "a"]]
+    first, second = steps[0]["events"][:2]
+    assert (first["args"], told(first)) == (["a"], {"0": 1, "1": UNDEFINED})
+    assert second["outcome"] == {"error": {"name": "Error", "message": "no"}}
+    assert told(steps[5]) == {"0": 1 if accept == "hibernate" else 3}
+
+
 def test_a_script_without_an_alarm_waits_for_nothing(run: Run) -> None:
     assert run({"alarms": [[COUNT]]})["steps"] == [{"runs": []}]
 

@@ -211,3 +211,93 @@ def test_a_property_that_is_no_data_makes_the_error_cross_the_old_way(seen):
     error = seen(platform_error("My", "m", code=1, function=lambda: 1), NEW)
 
     assert (error.name, error.message, error.properties) == ("Error", "My: m", {})
+
+
+# -- errors that end an instance, and errors in storage ------------------------------------
+
+
+class Fragile(DurableObject):
+    async def fall(self, error: str) -> None:
+        async def section() -> None:
+            cause = platform_error("Inner", "i", k=1)
+            raise platform_error(error, "my", code=[3], cause=cause)
+
+        await self.ctx.blockConcurrencyWhile(section)
+
+    def count(self) -> int:
+        return 1
+
+    async def keep(self, error: Any) -> None:
+        await self.ctx.storage.put("e", error)
+
+    async def kept(self) -> Any:
+        return await self.ctx.storage.get("e")
+
+    async def keep_itself(self) -> None:
+        error = platform_error("Error", "m")
+        error.properties["self"] = error
+        await self.ctx.storage.put("e", error)
+        for read in (self.ctx.storage.get, self.ctx.storage.kv.get):
+            with pytest.raises(JsException, match=r"^Error: internal error; reference = "):
+                await read("e")
+
+
+def test_since_2026_04_21_a_reset_tells_everybody_of_all_that_its_error_has(with_jobs):
+    async def scenario(_: Any, stub: Any) -> list[JsException]:
+        found = []
+        for call in (stub.fall("MyErr"), stub.count(), stub.count()):
+            with pytest.raises(JsException) as caught:
+                await call
+            found.append(caught.value)
+        return found
+
+    errors = with_jobs(Fragile, scenario, compatibility_date=NEW)
+    for error in errors:
+        assert (error.name, error.message, error.remote) == ("MyErr", "my", False)
+        assert error.durableObjectReset
+        assert error.properties["code"] == [3]
+        assert error.properties["cause"].properties == {"k": 1}
+    assert errors[1].properties["code"] is not errors[2].properties["code"]
+
+
+def test_before_2026_04_21_a_reset_tells_name_and_text_alone(with_jobs):
+    async def scenario(_: Any, stub: Any) -> JsException:
+        with pytest.raises(JsException) as caught:
+            await stub.fall("MyErr")
+        return caught.value
+
+    error = with_jobs(Fragile, scenario, compatibility_date=OLD)
+    assert (error.name, error.message, error.properties) == ("Error", "MyErr: my", {})
+
+
+@pytest.mark.parametrize(
+    ("date", "name", "properties"), [(OLD, "Error", {}), (NEW, "MyErr", {"code": 3})]
+)
+def test_an_error_in_storage_keeps_what_it_keeps_on_its_way(with_jobs, date, name, properties):
+    async def scenario(_: Any, stub: Any) -> Any:
+        await stub.keep(platform_error("MyErr", "my", code=3))
+        return await stub.kept()
+
+    error = with_jobs(Fragile, scenario, compatibility_date=date)
+    assert (error.name, error.message, error.properties) == (name, "my", properties)
+
+
+def test_a_stored_error_that_contains_itself_cannot_be_read(with_jobs):
+    async def scenario(_: Any, stub: Any) -> None:
+        await stub.keep_itself()
+
+    with_jobs(Fragile, scenario, compatibility_date=NEW)
+
+
+def test_a_thrown_error_that_contains_itself_crosses_the_old_way(seen):
+    error = platform_error("MyErr", "my")
+    error.properties["self"] = error
+
+    assert str(seen(error, NEW)) == "Error: MyErr: my"
+
+
+def test_since_2026_04_21_flags_that_code_gave_an_error_cross_too(seen):
+    error = JsException("e", retryable=True, overloaded=True, durableObjectReset=True)
+
+    assert seen(error, NEW).durableObjectReset
+    assert not seen(error, OLD).durableObjectReset

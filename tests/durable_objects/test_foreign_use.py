@@ -6,11 +6,12 @@ import types
 from typing import Any
 
 import pytest
+from js import WebSocketPair
 
 import emulator
 from emulator.errors import JsException
 from emulator.sdk.workers import DurableObject, Response, WorkerEntrypoint
-from emulator.testing import run_in_durable_object
+from emulator.testing import crash_durable_object, run_in_durable_object
 
 REQUEST = "Cannot perform I/O on behalf of a different request. "
 OBJECT = "Cannot perform I/O on behalf of a different Durable Object. "
@@ -135,3 +136,87 @@ def test_test_code_may_use_everything_and_so_may_everybody_what_test_code_made(i
         return [await LEFT["storage"].get("a"), await LEFT["stub"].hello(), inside["rpc"]]
 
     assert in_world(scenario) == [1, "hello", "ok"]
+
+
+class Holder(DurableObject):
+    async def leave(self) -> None:
+        one, _ = WebSocketPair.new().object_values()
+        one.accept()
+        other, _ = WebSocketPair.new().object_values()
+        taken, _ = WebSocketPair.new().object_values()
+        self.ctx.acceptWebSocket(taken)
+        cursor = self.ctx.storage.sql.exec("SELECT 1 UNION SELECT 2")
+        LEFT.update(ctx=self.ctx, one=one, other=other, taken=taken, cursor=cursor)
+
+    async def use(self) -> dict[str, str]:
+        ctx, one, storage = LEFT["ctx"], LEFT["one"], LEFT["ctx"].storage
+        return {
+            "transaction": await told(lambda: storage.transaction(lambda txn: None)),
+            "transactionSync": await told(lambda: storage.transactionSync(lambda: None)),
+            "sync": await told(storage.sync),
+            "cursor": await told(LEFT["cursor"].toArray),
+            "bookmark": await told(storage.getCurrentBookmark),
+            "abort": await told(ctx.abort),
+            "send": await told(lambda: one.send("x")),
+            "close": await told(one.close),
+            "readyState": await told(lambda: one.readyState),
+            "accept": await told(LEFT["other"].accept),
+            "getTags": await told(lambda: ctx.getTags(LEFT["taken"])),
+            "listen": await told(lambda: one.addEventListener("message", lambda event: None)),
+            "attachment": await told(lambda: LEFT["taken"].serializeAttachment(1)),
+            "getWebSockets": await told(ctx.getWebSockets),
+        }
+
+
+def test_waits_ends_and_sockets_are_refused_to_another_object(with_jobs):
+    async def scenario(mf: Any, stub: Any) -> Any:
+        other = mf.get_durable_object_namespace("JOBS").getByName("other")
+        await stub.leave()
+        used = await other.use()
+        await stub.leave()  # Nobody has been aborted.
+        return used
+
+    storage = f"{OBJECT}I/O type: ActorCacheInterface)"
+    native = f"{OBJECT}I/O type: Native)"
+    assert with_jobs(Holder, scenario) == {
+        **dict.fromkeys(
+            ("transaction", "transactionSync", "sync", "bookmark", "abort"), storage
+        ),
+        "cursor": f"{OBJECT}I/O type: State)",
+        **dict.fromkeys(("send", "close", "readyState", "accept", "getTags"), native),
+        **dict.fromkeys(("listen", "attachment", "getWebSockets"), "ok"),
+    }
+
+
+def test_what_is_left_of_the_dead_is_refused_to_another_object_too(with_jobs):
+    async def scenario(mf: Any, stub: Any) -> Any:
+        other = mf.get_durable_object_namespace("JOBS").getByName("other")
+        await stub.leave()
+        await crash_durable_object(stub)
+        return (await other.use())["transactionSync"]
+
+    assert with_jobs(Holder, scenario) == f"{OBJECT}I/O type: ActorCacheInterface)"
+
+
+def test_a_socket_of_one_request_is_refused_to_the_next() -> None:
+    sockets: list[Any] = []
+
+    class Default(WorkerEntrypoint):
+        async def fetch(self, request: Any) -> Any:
+            if request.headers.get("upgrade") is None:
+                return Response(await told(lambda: sockets[0].send("hello")))
+            client, server = WebSocketPair.new().object_values()
+            server.accept()
+            server.addEventListener("message", lambda event: server.send(event.data))
+            sockets.append(server)
+            return Response(None, status=101, web_socket=client)
+
+    async def main() -> Any:
+        async with (
+            emulator.Miniflare(worker=Default) as mf,
+            mf.connect("http://x/") as socket,
+        ):
+            await socket.send("own")
+            return await socket.receive(), (await mf.dispatch_fetch("http://x/")).text
+
+    assert emulator.run(main) == ("own", f"{REQUEST}I/O type: Native)")

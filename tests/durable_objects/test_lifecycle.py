@@ -497,7 +497,7 @@ def test_nothing_is_left_of_a_world_that_was_disposed():
             sqlite = record.database.sqlite
             held = [
                 weakref.ref(thing)
-                for thing in (record, record.instance._object, record.database, sqlite, mf)
+                for thing in (record, record.instance.target, record.database, sqlite, mf)
             ]
         assert record.database.sqlite is None
         assert mf.world.simulation.loop.pending_count == 0

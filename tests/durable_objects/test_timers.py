@@ -89,4 +89,14 @@ def test_the_limit_is_in_the_report(with_jobs):
         return next(use for use in mf.limits.report() if use.name == "timers_max")
 
     use = with_jobs(Clockwork, scenario, limits={"profile": "paid", "timers_max": 3})
-    assert (use.seen, use.limit) == (3, 3)
+    assert (use.seen, use.limit) == (4, 3)
+
+
+def test_timers_that_run_are_in_the_report(with_jobs):
+    async def scenario(mf: Any, stub: Any) -> Any:
+        await stub.set_timers(2)
+        asyncio.get_running_loop().call_later(5, int)  # The test's own is nobody's.
+        return mf.limits.report()["timers_max"]
+
+    use = with_jobs(Clockwork, scenario)
+    assert (use.seen, use.where[:5]) == (2, "JOBS#")

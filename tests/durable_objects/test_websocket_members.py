@@ -84,7 +84,7 @@ def test_a_pair_gives_its_two_ends_in_every_way(inside):
         assert [list(entry) for entry in made.object_entries()] == [["0", one], ["1", other]]
         return one.readyState, one.url, one.protocol, one.extensions, one.constructor.name
 
-    assert inside(program) == (1, None, None, None, "WebSocket")
+    assert inside(program) == (1, None, "", "", "WebSocket")
 
 
 def test_states_are_constants_of_the_class():
@@ -326,6 +326,57 @@ def test_a_message_is_heard_after_the_section_in_which_it_was_accepted(inside):
     assert inside(program) == ["x"]
 
 
+def test_an_end_that_has_closed_on_both_sides_is_over(inside):
+    async def program(ctx: Any) -> Any:
+        one, other = opened()
+        one.close()
+        await asyncio.sleep(0.01)
+        other.close(4000)
+        await asyncio.sleep(0.01)
+        with pytest.raises(TypeError, match="that was already used in a response"):
+            one.accept()
+        with pytest.raises(JsException, match="you must call 'acceptWebSocket"):
+            ctx.getTags(one)
+        with pytest.raises(JsException, match="Invalid WebSocket close code: 5"):
+            one.close(5)
+        return one.readyState, other.readyState
+
+    assert inside(program) == (3, 3)
+
+
+def test_an_error_of_a_listener_for_errors_is_not_told_again(inside):
+    async def program(_: Any) -> Any:
+        one, other = opened()
+        told: list[str] = []
+
+        def fail(event: Any) -> None:
+            told.append(event.type)
+            raise ValueError("again")
+
+        other.addEventListener("message", fail)
+        other.addEventListener("error", fail)
+        one.send("a")
+        await asyncio.sleep(0.01)
+        other.send("lost")
+        other.close()
+        return told, other.readyState
+
+    assert inside(program) == (["message", "error"], 3)
+
+
+def test_what_is_said_on_a_lost_connection_is_lost(inside):
+    async def program(_: Any) -> Any:
+        one, other = opened()
+        other.lose()
+        await asyncio.sleep(0.01)
+        one.send("x")
+        one.close()
+        return one.readyState
+
+    # As in browsers it is no error; and it never comes to be closed.
+    assert inside(program) == 2
+
+
 # -- in a Response ---------------------------------------------------------------------------
 
 
@@ -492,6 +543,11 @@ def accept_both(ctx: Any) -> None:
         (accept_both, f"Error: {PAIR_IN_USE}"),
         (
             lambda ctx: taken(ctx, [str(n) for n in range(11)]),
+            "Error: a Hibernatable WebSocket cannot have more than 10 tags",
+        ),
+        (
+            # The eleventh is refused before it is seen to be there already.
+            lambda ctx: taken(ctx, [*map(str, range(10)), "0"]),
             "Error: a Hibernatable WebSocket cannot have more than 10 tags",
         ),
         (

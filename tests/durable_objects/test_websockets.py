@@ -60,11 +60,16 @@ class Room(DurableObject):
                 ),
             )
             server.addEventListener("error", lambda event: self.note("error", event.message))
+            server.addEventListener("message", self.heard_later)
             server.accept()
         else:
             tag = request.url.rpartition("/")[2]
             self.ctx.acceptWebSocket(server, [tag, "all"])
         return Response(None, status=101, web_socket=client)
+
+    async def heard_later(self, event: Any) -> None:
+        if event.data == "throw later":
+            raise ValueError("later")
 
     def heard(self, server: Any, event: Any) -> None:
         self.memory += 1
@@ -175,6 +180,10 @@ def test_a_critical_section_holds_messages_back() -> None:
     assert with_room(scenario) == ["message section", "section is done", "message quick"]
 
 
+def errors_in(logs: Any) -> list[str]:
+    return [line.message for line in logs if line.level == "ERROR"]
+
+
 def test_an_error_of_a_handler_neither_closes_the_socket_nor_resets_the_object() -> None:
     async def scenario(mf: Any, stub: Any) -> Any:
         async with mf.connect(HIBERNATING) as socket:
@@ -182,9 +191,7 @@ def test_an_error_of_a_handler_neither_closes_the_socket_nor_resets_the_object()
             await socket.send("after")
             failed = [event for event in mf.trace.events if event.kind.endswith(".failed")]
             assert [event.facts["error"] for event in failed] == ["ValueError: boom"]
-            assert [line.message for line in mf.logs if line.level == "ERROR"] == [
-                "webSocketMessage failed: ValueError: boom"
-            ]
+            assert errors_in(mf.logs) == ["webSocketMessage failed: ValueError: boom"]
             return await socket.receive(), await stub.lives()
 
     assert with_room(scenario) == ("after 2", 1)
@@ -198,9 +205,22 @@ def test_an_error_of_a_listener_breaks_the_connection() -> None:
             with pytest.raises(WebSocketClosed) as caught:
                 await socket.receive()
             assert (caught.value.code, caught.value.reason) == (1006, LOST)
+        assert errors_in(mf.logs) == ["Uncaught ValueError: boom"]
         return await stub.log()
 
-    assert with_room(scenario) == ["message throw", "error Uncaught boom"]
+    assert with_room(scenario) == ["message throw", "error Uncaught ValueError: boom"]
+
+
+def test_an_error_of_an_async_listener_is_in_the_logs_and_breaks_nothing() -> None:
+    async def scenario(mf: Any, stub: Any) -> Any:
+        async with mf.connect(PLAIN) as socket:
+            await socket.send("throw later")
+            await socket.send("after")
+            await asyncio.sleep(0.1)
+            assert errors_in(mf.logs) == ["Uncaught ValueError: later"]
+            return await socket.receive(), await socket.receive()
+
+    assert with_room(scenario) == ("throw later 1", "after 2")
 
 
 def test_what_was_written_is_durable_before_a_message_leaves() -> None:

@@ -10,6 +10,7 @@ from js import WebSocketPair
 from workers import Response
 
 import emulator
+from emulator import faults
 from emulator.errors import (
     ConfigurationError,
     JsException,
@@ -186,3 +187,47 @@ def test_a_world_may_end_while_a_socket_is_open() -> None:
         return await socket.receive()
 
     assert emulator.run(main) == "text"
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "told"),
+    [
+        ("/chat", {}, r"connect needs an absolute URL .*, got '/chat'$"),
+        (URL, {"protocols": ["a"]}, "connect has no option 'protocols'"),
+    ],
+)
+def test_what_connect_refuses_it_refuses_by_its_own_name(
+    url: str, options: dict[str, Any], told: str
+) -> None:
+    async def scenario(mf: Any) -> None:
+        async with mf.connect(url, **options):
+            pass
+
+    with pytest.raises(ConfigurationError, match=told):
+        in_world(scenario)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_client_hears_of_a_fault_as_of_a_lost_connection(when: Any) -> None:
+    async def scenario(mf: Any) -> int | None:
+        mf.faults.add(faults.error(operation="websocket.message", when=when, nth=1))
+        async with mf.connect(URL) as socket:
+            with pytest.raises(WebSocketClosed, match=r"1006 Network connection lost\."):
+                await socket.send("lost")
+            async for _ in socket:
+                pass
+            return socket.close_code  # type: ignore[no-any-return]
+
+    assert in_world(scenario) == 1006
+
+
+def test_a_close_frame_that_gets_lost_is_no_error_of_the_client() -> None:
+    async def scenario(mf: Any) -> int | None:
+        mf.faults.add(faults.error(operation="websocket.close", nth=1))
+        async with mf.connect(URL) as socket:
+            await socket.close()
+            with pytest.raises(WebSocketClosed):
+                await socket.receive()
+            return socket.close_code  # type: ignore[no-any-return]
+
+    assert in_world(scenario) == 1006

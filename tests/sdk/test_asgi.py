@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
+import weakref
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -447,3 +449,36 @@ def test_an_application_reaches_javascripts_names() -> None:
         return JSONResponse(js.Date.new(js.Date.now()).toISOString())
 
     assert asked(Starlette(routes=[Route("/", clock)]), "/").json().startswith("2026-01-01T")
+
+
+def test_a_stream_that_the_end_of_the_world_cuts_is_nobodys_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def for_ever() -> AsyncIterator[str]:
+        while True:
+            yield "tick"
+            await asyncio.sleep(1)
+
+    async def ticks(request: Any) -> StreamingResponse:
+        return StreamingResponse(for_ever())
+
+    async def scenario(mf: Any) -> None:
+        context = mf.client().stream("GET", "http://localhost/")
+        await context.__aenter__()
+
+    in_world(asgi.entrypoint(Starlette(routes=[Route("/", ticks)])), scenario)
+    gc.collect()
+
+    assert caplog.records == []
+
+
+def test_what_runs_in_the_background_ends_with_its_simulation() -> None:
+    kept: list[Any] = []
+
+    async def scenario(mf: Any) -> None:
+        kept.append(weakref.ref(asgi.run_in_background(asyncio.sleep(3_600))))
+
+    in_world(asgi.entrypoint(fast), scenario)
+    gc.collect()
+
+    assert kept[0]() is None

@@ -487,3 +487,21 @@ def test_javascripts_fetch_gives_objects_and_headers_are_pairs() -> None:
         "y",
         [{"got": "x"}, [["content-type", "application/json"]]],
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "content"),
+    [(3, b"\0\0\0"), (b"ab", b"ab"), (bytearray(b"ab"), b"ab"), ([1, 257, -1], b"\1\1\xff")],
+)
+def test_a_uint8_array_is_made_of_a_length_of_bytes_or_of_numbers(
+    source: Any, content: bytes
+) -> None:
+    array = js.Uint8Array.new(source)
+
+    assert array == content
+    assert array.constructor.name == "Uint8Array"
+
+
+def test_a_uint8_array_has_no_negative_length() -> None:
+    with pytest.raises(JsException, match="Invalid typed array length: -1"):
+        js.Uint8Array.new(-1)

@@ -359,6 +359,55 @@ def test_a_deadlock_names_who_waits_for_what_and_where():
     assert "2026-01-01T00:00:00.000+00:00" in str(caught.value)
 
 
+def test_background_deliveries_that_never_end_hide_no_deadlock():
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+
+        def look() -> None:
+            loop.deliver(loop.clock.now_ms + 10_000, look, is_background=True)
+
+        look()
+        future: SimulationFuture = loop.create_future()
+        future.waits_for = "what never comes"
+        await future
+
+    with pytest.raises(SimulationDeadlock, match="waits for what never comes"):
+        run(main)
+
+
+def test_a_background_delivery_may_wake_somebody_late():
+    async def main() -> int:
+        loop: Any = asyncio.get_running_loop()
+        future = loop.create_future()
+        left = 1_000
+
+        def look() -> None:
+            nonlocal left
+            left -= 1
+            if left:
+                loop.deliver(loop.clock.now_ms + 10_000, look, is_background=True)
+            else:
+                future.set_result(7)
+
+        look()
+        return await future  # type: ignore[no-any-return]
+
+    assert run(main) == 7
+
+
+def test_an_error_that_nobody_listens_to_is_still_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        future: SimulationFuture = asyncio.get_running_loop().create_future()
+        future.set_exception(ValueError("in the last turn"))
+
+    run(main)
+    gc.collect()
+
+    assert "never retrieved" in caplog.text
+
+
 async def poll_for_ever(delay_s: float) -> None:
     """What a polling loop does whose condition never comes true."""
     is_done = False

@@ -257,6 +257,29 @@ def test_the_dead_are_not_among_those_who_wait_in_a_deadlock():
     assert "wait_for_ever" not in str(caught.value)
 
 
+def test_an_error_that_only_the_dead_would_have_heard_of_is_no_news(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulationLoop)
+        dead = Instance(loop)
+        future = loop.create_future()
+
+        async def wait(_: Instance) -> None:
+            await future
+
+        dead.start(wait)
+        await asyncio.sleep(1)
+        loop.bury(dead)
+        future.set_exception(ValueError("too late"))
+
+    run(main)
+    gc.collect()
+
+    assert caplog.records == []
+
+
 def test_finished_generators_do_not_pile_up():
     async def numbers() -> AsyncIterator[int]:
         yield 1

@@ -105,6 +105,14 @@ def test_a_cycle_and_shared_parts_keep_their_form():
         assert cloned["a"] is not part
 
 
+def test_an_error_with_properties_is_counted_in_full():
+    error = js_error("MyErr", "m")
+    error.properties["much"] = "x" * 100
+
+    assert serialized_size_at_most([error], limit_bytes=1_000) is None
+    assert serialized_size([error], has_enhanced_errors=True) > 100
+
+
 def test_the_clone_of_a_cyclic_message_has_a_counted_size():
     value: list[object] = []
     value.append(value)

@@ -20,6 +20,7 @@ from emulator.values import (
     deserialize,
     serialize,
     serialized_size,
+    structured_clone,
     undefined,
 )
 from emulator.web.headers import Headers
@@ -282,6 +283,9 @@ NO_VALUES = [
     "ff0f3b4902",
     "ff0f99",
     "ff0f6f30307b01",
+    "ff0f5c0a072200",
+    "ff0f5c0a012200410024000000",
+    "ff0f5c0a0149026f7b00",
 ]
 
 
@@ -346,3 +350,103 @@ def test_a_dom_exception_stays_one():
     assert serialize(error).hex().startswith("ff0f5c080a41626f72744572726f7202646d")
     read = deserialize(serialize([error, error]))
     assert (read[0].name, read[0].message, read[0] is read[1]) == ("AbortError", "dm", True)
+
+
+def error(name, message, **properties):
+    made = js_error(name, message)
+    made.properties.update(properties)
+    return made
+
+
+# From a database of workerd's, compatibility date 2026-04-25, the stacks taken out.
+WHOLE_ERRORS = [
+    (error("Error", "m"), b'\x01"\x01mo{\x00'),
+    (error("TypeError", "t"), b'\x02"\x01to{\x00'),
+    (error("RangeError", "r"), b'\x03"\x01ro{\x00'),
+    (error("ReferenceError", "r"), b'\x04"\x01ro{\x00'),
+    (error("SyntaxError", "r"), b'\x05"\x01ro{\x00'),
+    (error("EvalError", "r"), b'\x0a"\x01ro{\x00'),
+    (error("URIError", "r"), b'\x0b"\x01ro{\x00'),
+    (
+        error("AggregateError", "a", errors=[2]),
+        b'\x0c"\x01ao"\x06errorsA\x01I\x04$\x00\x01{\x01',
+    ),
+    (error("MyErr", "my"), b'\x00"\x05MyErr"\x02myo{\x00'),
+    (error("Error", ""), b'\x01"\x00o{\x00'),
+    (error("Error", "m", z=1, a=3), b'\x01"\x01mo"\x01zI\x02"\x01aI\x06{\x02'),
+    (
+        error("Error", "m", inner=error("TypeError", "i", k=1)),
+        b'\x01"\x01mo"\x05inner\\\n\x02"\x01io"\x01kI\x02{\x01{\x01',
+    ),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), WHOLE_ERRORS)
+def test_since_2026_04_21_an_error_is_written_with_all_that_it_has(value, expected):
+    data = serialize(value, has_enhanced_errors=True)
+    read = deserialize(data)
+
+    assert data == b"\xff\x0f\\\x0a" + expected
+    assert type(read) is type(value)
+    assert (read.name, read.message) == (value.name, value.message)
+    assert serialize(read, has_enhanced_errors=True) == data
+    assert serialized_size(value, has_enhanced_errors=True) == len(data)
+
+
+def test_the_stack_that_workerd_writes_is_passed_over():
+    data = b'\xff\x0f\\\n\x00"\x05MyErr"\x02myo"\x05stack"\x09MyErr: my"\x04codeI\x06{\x02'
+    read = deserialize(data)
+
+    assert (read.name, read.message, read.properties) == ("MyErr", "my", {"code": 3})
+
+
+def test_flags_are_properties_of_a_whole_error_and_names_that_are_numbers_are_lost():
+    value = js_error("Error", "m", remote=True, overloaded=True)
+    value.properties.update({"5": 1, "a": 2})
+
+    for read in (
+        deserialize(serialize(value, has_enhanced_errors=True)),
+        structured_clone(value, for_storage=True, has_enhanced_errors=True),
+    ):
+        assert (read.remote, read.retryable, read.overloaded) == (True, False, True)
+        assert read.properties == {"a": 2}
+
+
+def test_a_whole_error_that_occurs_twice_is_one_and_what_comes_after_it_is_found():
+    value = error("MyErr", "m", part={"a": 1})
+    after = {"b": [1]}
+    read = deserialize(serialize([value, value, after, after], has_enhanced_errors=True))
+
+    assert read[0] is read[1]
+    assert read[0].properties == {"part": {"a": 1}}
+    assert read[2] is read[3]
+    assert read[2] == {"b": [1]}
+
+
+def test_a_python_exception_is_an_error_with_its_text_since_2026_04_21_too():
+    read = deserialize(serialize(KeyError("k"), has_enhanced_errors=True))
+
+    assert (read.name, read.message, read.properties) == ("Error", "'k'", {})
+
+
+def test_an_error_that_contains_itself_is_written_and_cannot_be_read():
+    value = error("Error", "m")
+    value.properties["self"] = value
+    data = serialize(value, has_enhanced_errors=True)
+
+    # As workerd writes it, the stack taken out.
+    assert data == b'\xff\x0f\\\n\x01"\x01mo"\x04self^\x00{\x01'
+    for read in (
+        lambda: deserialize(data),
+        lambda: structured_clone(value, for_storage=True, has_enhanced_errors=True),
+    ):
+        with pytest.raises(JsException, match=r"^Error: Unable to deserialize cloned data\.$"):
+            read()
+
+
+def test_before_2026_04_21_an_error_may_be_its_own_cause():
+    value = error("TypeError", "m")
+    value.properties["cause"] = value
+    read = deserialize(serialize(value))
+
+    assert read.properties["cause"] is read

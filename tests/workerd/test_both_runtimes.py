@@ -410,6 +410,7 @@ def test_an_object_knows_the_id_and_the_name_of_its_stub(on_each: Callable[..., 
 
         assert await jobs.get(named).ownId() == str(named)
         assert await jobs.getByName("ä").ownName() == "ä"
+        assert await jobs.getByName("b", {"locationHint": "weur"}).ownName() == "b"
         assert await jobs.get(unique).ownId() == str(unique)
         assert jobs.idFromString(str(unique)) == unique
 

@@ -99,8 +99,10 @@ def raw_of(answer: Answer, *, has_column_names: bool) -> list[list[Any]]:
     return [list(answer.columns), *rows] if has_column_names else rows
 
 
-def objects_of(columns: Sequence[str], rows: Sequence[Row]) -> list[JsDict]:
+def objects_of(columns: tuple[str, ...], rows: Sequence[Row]) -> list[JsDict]:
     """The rows as objects."""
+    if not rows:
+        return []
     make = object_maker(columns)
     return [make(_js_row(row)) for row in rows]
 

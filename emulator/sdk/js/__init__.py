@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from emulator.durable_objects.context import CURRENT
 from emulator.durable_objects.websocket import WebSocket, WebSocketPair
 from emulator.durable_objects.websockets import WebSocketRequestResponsePair
 from emulator.sdk import environment
@@ -43,6 +44,7 @@ from emulator.web.form_data import FormData
 from emulator.web.headers import Headers
 from emulator.web.js_object import options_of
 from emulator.web.request import Request
+from emulator.web.required import GLOBAL, required
 from emulator.web.response import Response
 from emulator.web.search_params import URLSearchParams
 from emulator.web.streams import (
@@ -107,16 +109,21 @@ __all__ = [
 ]
 
 
+@required(GLOBAL, "JsValue")
 def structuredClone(value: Any, options: Any = None) -> Any:
     """A deep copy by the rules of structured clone."""
-    return structured_clone(value, for_storage=True)
+    context = CURRENT.get()
+    enhanced = context is not None and context.rpc_rules.has_enhanced_errors
+    return structured_clone(value, for_storage=True, has_enhanced_errors=enhanced)
 
 
+@required(GLOBAL, "Request or string")
 async def fetch(resource: str | Request | URL, init: Any = None, **options: Any) -> Response:
     """`workers.fetch`, whose options may also come as a dict; `json()` gives objects."""
     if isinstance(resource, URL):
         resource = resource.href
-    response = await environment.fetch(resource, **{**options_of(init), **options})
+    given = options_of(init, GLOBAL, "RequestInitializerDict or Request", "fetch")
+    response = await environment.fetch(resource, **{**given, **options})
     # JavaScript's `json()` gives objects, and Python code written for it calls `to_py()`.
     response._parse = JSON.parse
     return response

@@ -13,6 +13,7 @@ from emulator.errors import JsException, js_error
 from emulator.sdk.js.timers import setTimeout
 from emulator.web.js_dict import JsDict
 from emulator.web.js_object import JsObject
+from emulator.web.required import required
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,6 +39,7 @@ class AbortSignal(JsObject):
         return signal
 
     @classmethod
+    @required("AbortSignal", "number")
     def timeout(cls, delay: float) -> AbortSignal:
         """A signal that aborts with a TimeoutError after so many milliseconds."""
         signal = cls()
@@ -46,8 +48,14 @@ class AbortSignal(JsObject):
         return signal
 
     @classmethod
+    @required("AbortSignal", "Array")
     def any(cls, signals: Iterable[AbortSignal]) -> AbortSignal:
         """A signal that aborts with the first of these."""
+        if not isinstance(signals, list | tuple):
+            text = (
+                "Failed to execute 'any' on 'AbortSignal': parameter 1 is not of type 'Array'."
+            )
+            raise js_error("TypeError", text)
         result = cls()
         for signal in signals:
             if signal.aborted:
@@ -72,6 +80,7 @@ class AbortSignal(JsObject):
             if listener is not None:
                 listener(event)
 
+    @required("EventTarget", "string", "function or HandlerObject")
     def addEventListener(
         self, kind: str, listener: Callable[[Any], Any], options: Any = None
     ) -> None:
@@ -79,6 +88,7 @@ class AbortSignal(JsObject):
         if kind == "abort" and listener not in self._listeners:
             self._listeners.append(listener)
 
+    @required("EventTarget", "string", "Object")
     def removeEventListener(
         self, kind: str, listener: Callable[[Any], Any], options: Any = None
     ) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final, final
 from emulator.errors import js_error
 from emulator.simulation.runner import current_simulation
 from emulator.web.js_object import JsObject
+from emulator.web.required import required
 from emulator.web.uint8_array import Uint8Array
 
 __all__ = ["crypto"]
@@ -141,6 +142,7 @@ class _Crypto:
         """
         return current_simulation().randomness.uuid4(_STREAM)
 
+    @required("Crypto", "JsArrayBufferView")
     def getRandomValues(self, array: Any) -> Any:
         """As many random bytes as the array is long.
 
@@ -152,7 +154,14 @@ class _Crypto:
             JsException: QuotaExceededError, beyond 65,536 bytes.
             WorldError: Outside of a simulation.
         """
-        size = len(bytes(array))
+        try:
+            size = memoryview(array).nbytes
+        except TypeError:
+            text = (
+                "Failed to execute 'getRandomValues' on 'Crypto': parameter 1 is not of type "
+                "'JsArrayBufferView'."
+            )
+            raise js_error("TypeError", text) from None
         if size > _RANDOM_BYTES_MAX:
             text = (
                 "getRandomValues() only accepts buffers of size <= 64K but provided "

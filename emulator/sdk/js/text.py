@@ -12,8 +12,10 @@ import codecs
 from typing import Any, Final, final
 from urllib.parse import quote, unquote
 
+from emulator.durable_objects.arguments import js_string
 from emulator.errors import js_error
 from emulator.web.js_object import JsObject
+from emulator.web.required import GLOBAL, required
 from emulator.web.uint8_array import Uint8Array
 
 __all__ = [
@@ -110,27 +112,29 @@ class TextDecoder(JsObject):
         return text
 
 
-def btoa(text: str) -> str:
+@required(GLOBAL, "JsString")
+def btoa(text: Any) -> str:
     """Base 64 of a text whose characters are bytes.
 
     Raises:
         JsException: InvalidCharacterError, for a character beyond U+00FF.
     """
     try:
-        data = str(text).encode("latin-1")
+        data = js_string(text).encode("latin-1")
     except UnicodeEncodeError:
         message = "btoa() can only operate on characters in the Latin1 (ISO/IEC 8859-1) range."
         raise js_error("InvalidCharacterError", message) from None
     return base64.b64encode(data).decode("ascii")
 
 
-def atob(text: str) -> str:
+@required(GLOBAL, "string")
+def atob(text: Any) -> str:
     """The bytes of base 64, each as a character.
 
     Raises:
         JsException: InvalidCharacterError, if it is none.
     """
-    packed = "".join(str(text).split())
+    packed = "".join(js_string(text).split())
     bare = packed.rstrip("=") if len(packed) % 4 == 0 else packed
     try:
         if "=" in bare or len(bare) % 4 == 1 or len(packed) - len(bare) > 2:
@@ -146,12 +150,12 @@ def atob(text: str) -> str:
 
 def encodeURIComponent(text: Any) -> str:
     """Text as a part of a URL."""
-    return quote(str(text), safe="!'()*~")
+    return quote(js_string(text), safe="!'()*~")
 
 
 def encodeURI(text: Any) -> str:
     """A whole URL, whose marks stay as they are."""
-    return quote(str(text), safe="!'()*~;,/?:@&=+$#")
+    return quote(js_string(text), safe="!'()*~;,/?:@&=+$#")
 
 
 def decodeURIComponent(text: Any) -> str:
@@ -161,7 +165,7 @@ def decodeURIComponent(text: Any) -> str:
         JsException: URIError, for percent signs that make no text.
     """
     try:
-        decoded = unquote(str(text), errors="strict")
+        decoded = unquote(js_string(text), errors="strict")
     except UnicodeDecodeError:
         raise js_error("URIError", "URI malformed") from None
     return decoded

@@ -12,10 +12,11 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, Final, final
 
+from emulator.durable_objects.arguments import js_number
 from emulator.durable_objects.context import CURRENT
-from emulator.errors import js_error
 from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.runner import current_simulation
+from emulator.web.required import GLOBAL, required
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,21 +107,13 @@ def _timers() -> _Timers:
 
 
 def _delay_ms(value: Any) -> int:
-    delay = float(value or 0)
+    delay = js_number(value)
     if not math.isfinite(delay) or delay < 0:
         return 0
     return min(math.trunc(delay), _DELAY_MS_MAX)
 
 
-def _check(callback: object, name: str) -> None:
-    if not callable(callback):
-        text = (
-            f"Failed to execute '{name}' on 'ServiceWorkerGlobalScope': parameter 1 is not of "
-            "type 'function'."
-        )
-        raise js_error("TypeError", text)
-
-
+@required(GLOBAL, "function")
 def setTimeout(callback: Callable[..., Any], delay: float = 0, *args: Any) -> int:
     """Call a function once, later.
 
@@ -136,13 +129,12 @@ def setTimeout(callback: Callable[..., Any], delay: float = 0, *args: Any) -> in
         JsTypeError: If there is no function.
         WorldError: Outside of a simulation. So do the others.
     """
-    _check(callback, "setTimeout")
     return _timers().start(callback, _delay_ms(delay), args, repeats=False)
 
 
+@required(GLOBAL, "function")
 def setInterval(callback: Callable[..., Any], delay: float = 0, *args: Any) -> int:
     """Call a function again and again, each time so many milliseconds (at least 1) later."""
-    _check(callback, "setInterval")
     return _timers().start(callback, max(1, _delay_ms(delay)), args, repeats=True)
 
 
@@ -156,6 +148,7 @@ def clearInterval(number: Any = None) -> None:
     _timers().clear(number)
 
 
+@required(GLOBAL, "function")
 def queueMicrotask(callback: Callable[[], Any]) -> None:
     """Call a function within this turn, when the code that runs now has paused or ended."""
     loop = current_simulation().loop
@@ -166,6 +159,7 @@ def queueMicrotask(callback: Callable[[], Any]) -> None:
 class _Scheduler:
     """`scheduler`, as far as workerd has it."""
 
+    @required("Scheduler", "number")
     async def wait(self, delay: float, options: Any = None) -> None:
         """Sleep so many milliseconds."""
         await asyncio.sleep(_delay_ms(delay) / 1000)

@@ -20,6 +20,7 @@ from emulator.sdk.workers.entrypoints import WorkerEntrypoint
 from emulator.sdk.workers.gateway import BaseOptions
 from emulator.sdk.workers.lifespan import ASGI, start_application
 from emulator.sdk.workers.threads import run_sync_functions_inline
+from emulator.simulation.runner import current_simulation
 from emulator.web.response import Response
 from emulator.web.transform import TransformStream
 from emulator.web.url import URL
@@ -49,7 +50,6 @@ __all__ = [
 NULL_BODY_STATUSES: Final = frozenset({101, 103, 204, 205, 304})
 
 logger = logging.getLogger("asgi")
-_background: set[asyncio.Future[Any]] = set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +63,14 @@ DEFAULT_OPTIONS: Final = Options()
 def run_in_background(coro: Awaitable[Any]) -> asyncio.Future[Any]:
     """Start something that nobody awaits; its error is logged."""
     future = asyncio.ensure_future(coro)
-    _background.add(future)
+    # Who has nobody that awaits him needs somebody who holds him.
+    background: set[asyncio.Future[Any]] = current_simulation().attachments.setdefault(
+        "asgi.background", set()
+    )
+    background.add(future)
 
     def ended(future: asyncio.Future[Any]) -> None:
-        _background.discard(future)
+        background.discard(future)
         error = None if future.cancelled() else future.exception()
         if error is not None:
             logger.error("Unhandled exception in background task", exc_info=error)
@@ -215,6 +219,7 @@ async def process_request(
         Exception: What the application raised before it answered.
     """
     exchange = _Exchange(await _messages_of(req), options)
+    loop = asyncio.get_running_loop()
 
     async def run() -> None:
         try:
@@ -223,7 +228,9 @@ async def process_request(
             if not exchange.response.done():
                 raise RuntimeError("The application did not generate a response")
         except Exception as error:
-            exchange.fail(error)
+            # After the end of the simulation it only unwinds, which is nobody's failure.
+            if loop.is_running():
+                exchange.fail(error)
 
     task = asyncio.create_task(run())
     try:
