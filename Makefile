@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 NODE_SIDE := fixtures/workerd
 NODE_READY := $(NODE_SIDE)/node_modules/.ready
 
-.PHONY: export test setup lint types pytest bench planted clean
+.PHONY: export test setup lint types pytest bench differential planted clean
 
 export: $(READY)
 	$(BIN)/amber export fixtures/garden --out export.zip
@@ -47,6 +47,18 @@ pytest: $(READY) $(NODE_READY)
 
 bench: $(READY)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+# Random programs on the emulator and on workerd: make differential N=2000 SEEDS="1 2 3"
+N ?= 2000
+SEEDS ?= 1
+differential: $(READY) $(NODE_READY)
+	$(BIN)/python -m emulator differential --count $(N) --seeds $(SEEDS)
+
+# How much of the Durable Object runtime random programs reach, by branches: three minutes.
+coverage: $(READY)
+	PYTHONHASHSEED=0 $(BIN)/python -W ignore -m coverage run --source=emulator/durable_objects \
+		-m emulator torture --count 1000 --seeds 1
+	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=95
 
 # Whether the comparison with workerd notices mistakes: a quarter of an hour.
 planted: $(READY) $(NODE_READY)

@@ -5,6 +5,11 @@
 - `faults`: rules for what goes wrong: missing, vanish, error, latency, crash.
 - `schedules`: what decides where the platform leaves a choice: fifo, random.
 - `testing`: helpers for Durable Objects, and the pytest plugin.
+- `errors`: what a worker catches (`JsException`), and what a test does.
+- `emulator.workerd.Miniflare`: the same on the real runtime; import it from there.
+
+What a worker imports is `workers`, `js` and `pyodide`: importing this package makes them
+importable. `python -m emulator --help` has the command line.
 
 Names are loaded when they are first used: importing this package costs milliseconds, and
 does not import boto3, moto, httpx or pytest.

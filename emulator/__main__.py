@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from emulator.conformance import command, differential_command
+from emulator.conformance import command, differential_command, torture_command
 from emulator.hash_seed import fix_hash_seed
 
 
@@ -14,6 +14,8 @@ def run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m emulator",
         description="A local emulator and test harness for Cloudflare Workers designs.",
+        epilog="COMMAND --help tells more of each. Tests of a worker need none of them: they "
+        "run in pytest. The real runtime is installed by `python -m emulator.workerd install`.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     conform = commands.add_parser(
@@ -24,9 +26,15 @@ def run(arguments: list[str]) -> int:
         "differential", help="run random programs here and on workerd, and compare the two"
     )
     differential_command.add_arguments(differential)
+    torture = commands.add_parser(
+        "torture", help="run random programs here under faults, crashes and every profile"
+    )
+    torture_command.add_arguments(torture)
     options = parser.parse_args(arguments)
     if options.command == "differential":
         return differential_command.run_command(options)
+    if options.command == "torture":
+        return torture_command.run_command(options)
     return command.run_command(options)
 
 

@@ -136,6 +136,12 @@ def report(complaints: list[str]) -> None:
     assert not complaints, "\n" + "\n".join(complaints)
 
 
+def test_every_folder_is_a_package() -> None:
+    """Others are left out of the wheel."""
+    folders = sorted({path.parent for path in sources()})
+    assert [name_of(one) for one in folders if not (one / "__init__.py").exists()] == []
+
+
 def test_imports_go_down_only() -> None:
     complaints = []
     for path in sources():

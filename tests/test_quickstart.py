@@ -12,6 +12,7 @@ writes the files of the quickstart into a folder.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -156,6 +157,27 @@ def test_a_failure_explains_itself_as_it_is_printed(python: str, tmp_path: Path)
     # Python 3.11 and later differ in the marks below a line.
     unmarked = [line for line in shown.splitlines() if line.strip(" ^")]
     assert [line for line in unmarked if line not in printed] == []
+
+
+def test_the_command_line_runs_from_the_wheel_alone(python: str, tmp_path: Path) -> None:
+    program = tmp_path / "put.json"
+    program.write_text('{"name": "a put", "steps": [{"rpc": [["storage.put", "k", 1]]}]}')
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [python, "-m", "emulator", *command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
+        )
+
+    done = run("conform", str(program))
+    assert (done.returncode, json.loads(done.stdout)["program"]) == (0, "a put"), done.stderr
+    done = run("conform", str(program), "--against", "recordings")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "in a checkout of the project only" in done.stderr
 
 
 def take_off_the_mark(folder: Path) -> None:

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run_command"]
 
 _DESCRIPTION: Final = """\
-Run conformance programs and print their outcomes as JSON; or compare what the emulator gives
-with what workerd gives (--against workerd) or gave (--against recordings), and print what
-differs. Exit status: 0 all is well, 1 something differs, 2 something cannot be read or run.
+A conformance program is JSON: steps that call an object, and what they do there, such as
+{"name": "a put", "steps": [{"rpc": [["storage.put", "k", 1], ["storage.get", "k"]]}]};
+docs/conformance.md tells how to write one. Run some and print their outcomes as JSON; or
+compare what the emulator gives with what workerd, Cloudflare's own runtime, gives
+(--against workerd) or gave (--against recordings), and print what differs. Exit status: 0 all
+is well, 1 something differs, 2 something cannot be read or run.
 """
 
 
@@ -46,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target",
         choices=("emulator", "workerd"),
         default="emulator",
-        help="where to run them (emulator)",
+        help="where to run them (emulator); workerd needs Node 20, and once `python -m "
+        "emulator.workerd install`",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the emulator (0)")
     what = parser.add_mutually_exclusive_group()
@@ -77,7 +81,7 @@ def run_command(options: argparse.Namespace) -> int:
         return _run(options)
     except NodeMissing as error:
         sys.stderr.write(
-            f"{error}; what workerd once gave can be compared with without it: "
+            f"{error}; in a checkout, what workerd once gave can be compared with without it: "
             "--against recordings\n"
         )
     except ConfigurationError as error:
@@ -86,6 +90,13 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    is_recorded = options.fidelity or options.record or options.against == "recordings"
+    if is_recorded and not recordings.program_folder().is_dir():
+        message = (
+            "what workerd once gave is kept in a checkout of the project only, and this is an "
+            "installed package: compare with the real runtime itself, --against workerd"
+        )
+        raise ConfigurationError(message)
     themes = {path: read(path) for path in options.programs}
     programs = unique(program for theme in themes.values() for program in theme)
     if options.fidelity:
@@ -191,8 +202,12 @@ def _compare(
         sys.stdout.write(f"{text}\n\n")
     told = sum(program.name in entry.programs for program in programs for entry in declared)
     sys.stdout.write(
-        f"{len(programs) + missing_count} programs: "
+        f"{_counted(len(programs) + missing_count)}: "
         f"{len(programs) + missing_count - len(complaints) - told} the same, "
         f"{told} declared to differ, {len(complaints)} to be looked at\n"
     )
     return 1 if complaints else 0
+
+
+def _counted(count: int) -> str:
+    return "1 program" if count == 1 else f"{count} programs"

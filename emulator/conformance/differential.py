@@ -187,17 +187,21 @@ def _without_races(program: Program, outcome: Outcome) -> Outcome:
     loop whether the answer of another one, whose ops had all ended, is out before. Calls that
     were cut short are compared, and so is what was stored.
     """
-    steps = [
-        {**told, "par": [_without_answer(branch) for branch in told["par"]]}
-        if "par" in told and has_ops(step, "abort", "blockConcurrencyWhile")
-        else told
-        for step, told in zip(program.steps, outcome["steps"], strict=False)
-    ]
+    steps = []
+    for step, told in zip(program.steps, outcome["steps"], strict=False):
+        found = dict(told)
+        if "par" in told and has_ops(step, "abort", "blockConcurrencyWhile"):
+            found["par"] = [_without_answer(branch) for branch in told["par"]]
+        if "order" in told and has_ops(step, "rpc"):
+            # The other object may have to start, and its calls wait for it.
+            found["order"] = None
+        steps.append(found)
     return {**outcome, "steps": steps}
 
 
 def _without_answer(branch: dict[str, Any]) -> dict[str, Any]:
-    if not branch.get("ops") or any("open" in entry for entry in branch["ops"]):
+    ops = [entry for entry in branch.get("ops", ()) if "." not in entry["op"]]
+    if not ops or any("open" in entry for entry in ops):
         return branch
     return {**branch, "result": None}
 

@@ -28,26 +28,37 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run_command"]
 
 _DESCRIPTION: Final = """\
-Draw random conformance programs, run them on the emulator and on workerd, and compare. Exit
-status: 0 all agree, 1 something differs, 2 workerd cannot be run.
+Draw random conformance programs (what that is, `conform --help` tells), run them on the
+emulator and on workerd, and compare. workerd needs Node 20, and once `python -m
+emulator.workerd install`. Exit status: 0 all agree, 1 something differs, 2 workerd cannot be
+run.
 """
 _SHOWN_MAX: Final = 5
-_BATCH: Final = 500
+#: Programs that wait do so together.
+_BATCH: Final = 2_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `python -m emulator differential` takes."""
     parser.description = _DESCRIPTION
-    parser.add_argument("--count", type=_count, default=2_000, help="programs a seed (2000)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one or more (0)")
     parser.add_argument(
-        "--save", type=Path, metavar="FILE.gz", help="keep what workerd gave in a file"
+        "--count", type=_count, default=2_000, help="programs for each seed (2000)"
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0],
+        help="one or more (0); a seed and a count always draw the same programs",
+    )
+    parser.add_argument(
+        "--save", type=Path, metavar="FILE.gz", help="keep what workerd gave, for --against"
     )
     parser.add_argument(
         "--against",
         type=Path,
         metavar="FILE.gz",
-        help="compare with what was kept, without Node: same count, same seeds",
+        help="compare with what --save has kept, without Node: same count, same seeds",
     )
     parser.add_argument(
         "--facts", type=Path, metavar="FILE.json", help="write counts for the fidelity page"
@@ -55,11 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        message = f"at least 1, got {text}"
-        raise ValueError(message)
-    return count
+    from argparse import ArgumentTypeError
+
+    if not text.isdecimal() or int(text) < 1:
+        message = f"a whole number of at least 1, got {text!r}"
+        raise ArgumentTypeError(message)
+    return int(text)
 
 
 def run_command(options: argparse.Namespace) -> int:

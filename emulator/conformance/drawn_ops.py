@@ -276,18 +276,16 @@ class Ops:
         """One op of that kind."""
         draw = self.draw
         op: Op
-        if kind in READS or kind in WRITES:
-            op = draw(_pair(kind))
+        if kind in READS or kind in WRITES or kind in ALARMS:
+            op = draw(_alarm(kind) if kind in ALARMS else _pair(kind))
             if where == "transaction" and draw(st.booleans()):
                 op = self._by_transaction(op)
             return op
         if kind == "sql.cursor":
             return rows(draw(st.sampled_from(_SEVERAL)))
         if kind in SQL:
-            op = draw(_sql(kind, can_violate=self._can_violate and where != "handler"))
-            return op
-        if kind in ALARMS:
-            op = draw(_alarm(kind))
+            can_violate = self._can_violate and depth == 0 and where != "handler"
+            op = draw(_sql(kind, can_violate=can_violate))
             return op
         if kind in BODIES:
             return self._with_body(kind, depth=depth, where=where)

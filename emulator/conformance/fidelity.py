@@ -45,6 +45,19 @@ documentation where the local runtime is laxer than the platform.
 | --- | ---: | ---: |
 """
 
+_DRAWN: Final = """\
+Drawn by a generator and run on both runtimes: ops of every kind in calls that run beside each
+other, steps of named programs amid them, alarms that fail and are retried, evictions, resets.
+A program that waits for several services may end in more than one way: there some order of
+their completions must give what workerd gave. Where workerd itself gives something else when
+it is asked again, one of its outcomes must be ours.
+
+Some things are not drawn together, since only the event loop's timing decides them: a reset
+beside calls that leave the object, a violated constraint beside other calls, timers beside
+services. Where one of several calls resets the object, the answer of another one whose work
+was done is not compared.
+"""
+
 _NORMALISED: Final = """
 ## What is not compared
 
@@ -53,7 +66,8 @@ durations and counters of rows are left out; so are the reference of an internal
 class of what is no value (a stub, a cursor, a function). Python has one thing where JavaScript
 has two, which count as the same here: undefined and null; a bigint and a number while it is a
 safe integer; an ArrayBuffer and views of bytes; and a set has no order. Between two objects
-there is no order either: only what happens inside one is compared in order.
+there is no order either: only what happens inside one is compared in order, and there the ops
+of a `gather`, of a task and of a synchronous body only by their results.
 """
 
 
@@ -107,10 +121,7 @@ def _random() -> str:
         return ""
     facts: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
     told = [f"| {name.replace('_', ' ')} | {_shown(fact)} |\n" for name, fact in facts.items()]
-    return (
-        "\n## Random programs\n\nDrawn by a generator and run on both runtimes.\n\n"
-        "| | |\n| --- | ---: |\n" + "".join(told)
-    )
+    return f"\n## Random programs\n\n{_DRAWN}\n| | |\n| --- | ---: |\n" + "".join(told)
 
 
 def _shown(value: Any) -> str:

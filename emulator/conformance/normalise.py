@@ -98,7 +98,8 @@ def _step(step: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
             }
             for index, run in enumerate(told["runs"])
         ]
-        return {**_value({k: v for k, v in told.items() if k != "runs"}), "runs": runs}
+        rest = {name: _outcome(part) for name, part in told.items() if name != "runs"}
+        return {**rest, "runs": runs}
     if "events" in told:
         return {"events": _events(step.get("handlers", {}), told["events"])}
     body: list[Any] = next(

@@ -11,7 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator import testing
+from emulator.conformance.ordeal_dialect import INSIDE, BrokenLaw, holds, late, same
 from emulator.errors import JsException, WorldError
+from emulator.testing.durable_objects import run_inside
 from emulator.testing.failure_report import describe
 
 if TYPE_CHECKING:
@@ -24,16 +26,12 @@ if TYPE_CHECKING:
     from emulator.sdk.workers import Response
     from emulator.simulation.randomness import Stream
 
-__all__ = ["VERBS", "BrokenLaw", "Hands"]
+__all__ = ["REFUSALS", "VERBS", "Hands"]
 
 #: Keys of our own, beside those of programs.
 _FIRST: Final = "ordeal/1"
 _SECOND: Final = "ordeal/2"
 _DAY_MS: Final = 86_400_000
-
-
-class BrokenLaw(AssertionError):
-    """Something that is promised is not so."""
 
 
 @final
@@ -77,7 +75,7 @@ class Hands:
         async def run(instance: object, state: Any) -> Any:
             return await function(state.storage)
 
-        return await testing.run_in_durable_object(self.stub, run)
+        return await run_inside(self.stub, "object.run", run)
 
 
 async def _evict(hands: Hands) -> None:
@@ -97,7 +95,7 @@ async def _crash(hands: Hands) -> None:
     before = hands.record.snapshot()
     await testing.crash_durable_object(hands.stub)
     after = hands.record.snapshot()
-    _same("a crash keeps what is durable, and nothing else", _bytes(before), _bytes(after))
+    same("a crash keeps what is durable, and nothing else", _bytes(before), _bytes(after))
 
 
 def _bytes(snapshot: Any) -> tuple[bytes | None, int | None]:
@@ -117,7 +115,7 @@ async def _confirmed(hands: Hands) -> None:
         await testing.crash_durable_object(hands.stub)
     found = await hands.inside(_both)
     if hands.is_alone:
-        _same("what was confirmed is there", found, (number, number))
+        same("what was confirmed is there", found, (number, number))
 
 
 async def _both(storage: DurableObjectStorage) -> Any:
@@ -176,7 +174,7 @@ async def _recover(hands: Hands) -> None:
     await testing.abort_all_durable_objects(hands.mf)
     [found, _] = await hands.inside(_both)
     if hands.is_alone:
-        _same("a bookmark brings back what was there", found, int(number))
+        same("a bookmark brings back what was there", found, int(number))
 
 
 async def _past(hands: Hands) -> None:
@@ -193,6 +191,9 @@ async def _past(hands: Hands) -> None:
         return str(await storage.onNextSessionRestoreBookmark(bookmark))
 
     await hands.inside(restore)
+    # Else the next crash would go back, and lose what was confirmed since.
+    await testing.abort_all_durable_objects(hands.mf)
+    await hands.inside(_both)
 
 
 async def _snapshot(hands: Hands) -> None:
@@ -211,7 +212,7 @@ async def _restore(hands: Hands) -> None:
     for binding, objects in hands.kept.namespaces.items():
         told = {str(one.id): _bytes(one) for one in again.namespaces[binding]}
         for one in objects:
-            _same("a snapshot can be put back", told[str(one.id)], _bytes(one))
+            same("a snapshot can be put back", told[str(one.id)], _bytes(one))
 
 
 async def _fork(hands: Hands) -> None:
@@ -220,10 +221,14 @@ async def _fork(hands: Hands) -> None:
     mine = _bytes(hands.record.snapshot())
     async with fork:
         theirs = Hands(fork, _program_of(hands), hands.stream)
-        _same("a fork holds what is durable", _bytes(theirs.record.snapshot()), mine)
+        same("a fork holds what is durable", _bytes(theirs.record.snapshot()), mine)
         await theirs.inside(lambda storage: storage.put(_FIRST, "forked"))
         found = await hands.inside(_both)
-        _same("a fork writes for itself", found[0] == "forked", wanted=False)
+        holds("a fork writes for itself", found[0] != "forked")
+        stub, namespace = theirs.stub, theirs.namespace
+    await late(lambda: stub.run(0))
+    await late(lambda: namespace.getByName("main").fetch("http://object/"))
+    await late(lambda: theirs.inside(_both))
 
 
 def _program_of(hands: Hands) -> Any:
@@ -237,7 +242,7 @@ async def _reset(hands: Hands) -> None:
     await testing.reset(hands.mf)
     hands.bookmark = None
     left = [record.name for record in hands.namespace.records() if record.was_started]
-    _same("a reset leaves nothing", left, [])
+    same("a reset leaves nothing", left, [])
 
 
 async def _alarm(hands: Hands) -> None:
@@ -263,16 +268,16 @@ async def _look(hands: Hands) -> None:
     for part in _parts(mf.world):
         repr(part)
     await testing.list_durable_object_ids(hands.namespace)
-    _same("to look changes nothing", mf.trace.digest(), before)
+    same("to look changes nothing", mf.trace.digest(), before)
 
 
 def _parts(root: object) -> list[object]:
     """Everything of the emulator that can be reached from an object, as a debugger would."""
-    seen: dict[int, object] = {}
+    seen: list[object] = []
     rest = [root]
     while rest:
         part = rest.pop()
-        if id(part) in seen:
+        if any(part is other for other in seen):
             continue
         if isinstance(part, dict):
             rest += part.values()
@@ -280,9 +285,7 @@ def _parts(root: object) -> list[object]:
             rest += part
         elif type(part).__module__.startswith("emulator.durable_objects"):
             names = [
-                name
-                for cls in type(part).__mro__
-                for name in cls.__dict__.get("__slots__", ())
+                name for cls in type(part).__mro__ for name in cls.__dict__.get("__slots__", ())
             ]
             own = getattr(part, "__dict__", {})
             rest += own.values()
@@ -295,8 +298,8 @@ def _parts(root: object) -> list[object]:
             continue
         else:
             rest += vars(part).values()
-        seen[id(part)] = part
-    return [part for part in seen.values() if not isinstance(part, (dict, list, tuple, set))]
+        seen.append(part)
+    return [part for part in seen if not isinstance(part, (dict, list, tuple, set))]
 
 
 async def _ids(hands: Hands) -> None:
@@ -306,9 +309,13 @@ async def _ids(hands: Hands) -> None:
     part = namespace.jurisdiction(place)
     new = part.newUniqueId()
     again = part.idFromString(str(new))
-    _same("an id is its text", again == new and again.equals(new), wanted=True)
-    _same("an id stays in its jurisdiction", again.jurisdiction, place)
-    _same("no other has its names", part.idFromName("x") == namespace.idFromName("x"), False)
+    holds("an id is its text", again == new and again.equals(new))
+    holds("an id is no text", again != str(again))
+    same("an id is its bytes", len({again, new, bytes(new)}), 2)
+    same("JSON shows no digits", new.toJSON(), {"jurisdiction": place})
+    same("a long name is not told", namespace.idFromName("x" * 1_025).seen_inside().name, None)
+    same("an id stays in its jurisdiction", again.jurisdiction, place)
+    holds("no other has its names", part.idFromName("x") != namespace.idFromName("x"))
     repr([part, new, part.get(new)])
     namespace.jurisdiction("us" if place == "eu" else "eu").get(new)
     message = "an id of one jurisdiction was taken by another"
@@ -333,19 +340,56 @@ async def _request(hands: Hands) -> None:
     await answer.text()
 
 
+async def _nothing(hands: Hands) -> None:
+    """A request for nothing is refused, and the object hears nothing of it."""
+    await hands.stub.fetch()
+    raise BrokenLaw("a request for nothing was answered")
+
+
+async def _stubs(hands: Hands) -> None:
+    """A stub of a function, and the promise of a call, end with their block."""
+    from emulator.durable_objects.rpc_stub import RpcStub
+
+    with RpcStub(lambda number: number + 1) as stub:
+        same("a function is called by its stub", await stub(1), 2)
+        other = stub.dup()
+        repr([stub, other])
+        with other(2) as promise:
+            repr(promise)
+            same("its promise can be awaited", await promise, 3)
+    repr(stub)
+    same("a duplicate lives on", await other(3), 4)
+    same("what is given up gives duplicates that are", repr(stub.dup()), repr(stub))
+    with hands.stub.run(-1) as call:
+        repr(call)  # Given up before it is made.
+    for wrong in (5, None):
+        try:
+            RpcStub(wrong)
+        except JsException:
+            continue
+        message = f"there is a stub of {wrong!r}"
+        raise BrokenLaw(message)
+    await stub(4)
+    message = "a stub that was given up still works"
+    raise BrokenLaw(message)
+
+
+def _inside(name: str) -> Callable[[Hands], Awaitable[None]]:
+    async def verb(hands: Hands) -> None:
+        async def run(instance: object, state: Any) -> None:
+            try:
+                await INSIDE[name](state)
+            except BrokenLaw:
+                if hands.is_alone:
+                    raise  # Else it may be the program's doing.
+
+        await run_inside(hands.stub, "object.run", run)
+
+    return verb
+
+
 async def _scheduled(hands: Hands) -> None:
     await hands.mf.get_worker().scheduled()
-
-
-def _same(law: str, found: object, wanted: object) -> None:
-    if found != wanted:
-        message = f"{law}: {_short(found)} is not {_short(wanted)}"
-        raise BrokenLaw(message)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 400 else f"{text[:400]}..."
 
 
 #: What a test may do, by name.
@@ -363,6 +407,7 @@ VERBS: Final[dict[str, Callable[[Hands], Awaitable[None]]]] = {
     "ids": _ids,
     "look": _look,
     "many_timers": _many_timers,
+    "nothing": _nothing,
     "past": _past,
     "recover": _recover,
     "request": _request,
@@ -370,7 +415,9 @@ VERBS: Final[dict[str, Callable[[Hands], Awaitable[None]]]] = {
     "restore": _restore,
     "scheduled": _scheduled,
     "snapshot": _snapshot,
+    "stubs": _stubs,
     "unconfirmed": _unconfirmed,
+    **{name: _inside(name) for name in INSIDE},
 }
 
 #: What a verb may be told: by the platform, or that the object does not run now.

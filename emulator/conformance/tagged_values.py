@@ -116,6 +116,9 @@ class Caught:
 class Symbol:
     """JavaScript has symbols; to the platform this is just as strange."""
 
+    def __repr__(self) -> str:
+        return "Symbol()"
+
 
 def unsupported(what: str) -> JsException:
     """The error of an op that asks for what Python does not have."""

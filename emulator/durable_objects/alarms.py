@@ -254,7 +254,10 @@ class AlarmScheduler:
         target, simulation = self._target, self._simulation
         stored_ms = target.stored_alarm_ms()
         simulation.trace.record(
-            "alarm.failed", target.name, retry=self.retry_count, error=type(error).__name__
+            "alarm.failed",
+            target.name,
+            retry=self.retry_count,
+            error=str(error) or type(error).__name__,
         )
         if self._queued_ms is not None or stored_ms != self.scheduled_time_ms:
             # A time set in the failing handler replaces the retry, a deletion ends it.

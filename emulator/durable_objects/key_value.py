@@ -6,6 +6,7 @@ it is called and returns a settled promise. Leaves to others: the table.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.arguments import key_range, merged_options, wrong_type
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["KeyValue"]
 
 _NO_OPTIONS: Final[dict[str, Any]] = {}
+#: What JavaScript takes for an object whose properties are entries, an array apart.
+_OBJECTS: Final = (dict, datetime, set, frozenset, bytes, bytearray, memoryview, BaseException)
 _PUT_SHAPES: Final = (
     "put() may only be called with a single key-value pair and optional options as "
     "put(key, value, options) or with multiple key-value pairs and optional options as "
@@ -60,8 +63,8 @@ class KeyValue:
     def put(self, key: object, value: object, options: object, keywords: dict[str, Any]) -> Any:
         """See `DurableObjectStorage.put`."""
         try:
-            if isinstance(key, dict):
-                self._put_entries(key, value, keywords)
+            if isinstance(key, _OBJECTS):
+                self._put_entries(_entries(key), value, keywords)
                 return Settled(None)
             given = _NO_OPTIONS
             if options is not undefined or keywords:
@@ -82,8 +85,6 @@ class KeyValue:
         if not (options is undefined or options is None or isinstance(options, dict)):
             raise JsTypeError(_PUT_SHAPES)
         given = merged_options(options, keywords, "put", self._owner, 2, "PutOptions")
-        if isinstance(entries, JsMap):
-            return  # A Map has no properties of its own.
         present = {key: value for key, value in entries.items() if value is not undefined}
         if present:
             self._table.put_many(present, confirmed=not given.get("allowUnconfirmed"))
@@ -113,3 +114,12 @@ class KeyValue:
         except Exception as error:
             return Rejected[Any](error)
         return Settled(JsDict(rows))
+
+
+def _entries(given: Any) -> dict[Any, Any]:
+    """The properties of its own that an object has in JavaScript."""
+    if isinstance(given, dict) and not isinstance(given, JsMap):
+        return given
+    if isinstance(given, (bytes, bytearray, memoryview)):
+        return {str(index): byte for index, byte in enumerate(bytes(given))}
+    return {}  # A Map, a Set, a Date and an Error keep what they hold elsewhere.

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
-__all__ = ["Rejected", "Settled", "settle"]
+__all__ = ["Rejected", "Settled"]
 
 T = TypeVar("T")
 
@@ -59,15 +59,3 @@ class Rejected(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Rejected {self._error!r}>"
-
-
-def settle(work: Callable[[], T]) -> Settled[T] | Rejected[T]:
-    """Do the work now, and keep its result or its exception for whoever awaits.
-
-    Args:
-        work: Anything but an Exception passes through: a dead instance is stopped at once.
-    """
-    try:
-        return Settled(work())
-    except Exception as error:
-        return Rejected(error)

@@ -80,6 +80,8 @@ class DurableObjectStorage(JsObject):
             hooks, record.database, on_alarm_change=record.alarm_changed
         )
         limits = record.kind.limits
+        #: Closures of `transaction` that run, rolled back or not.
+        self._closure_count = 0
         self._is_local = limits.is_local
         clock = record.simulation.clock
         storage = record.kind.storage
@@ -198,6 +200,10 @@ class DurableObjectStorage(JsObject):
                 raise JsException(DELETE_ALL_REFUSED)
             # Inside of `transactionSync` it takes the savepoints with it.
             units.keep_savepoints()
+        elif self._closure_count and self._cache is None:
+            raise JsException(
+                DELETE_ALL_REFUSED
+            )  # After a rollback it is one still (measured).
         alarm = units.database.alarm
         if self._deletes_alarm and alarm.now.time_ms is not None:
             units.begin_write()
@@ -257,12 +263,16 @@ class DurableObjectStorage(JsObject):
         if error is not None:
             return Rejected(error)
 
-        def run() -> Awaitable[Any]:
-            if self._cache is not None:
-                return self._run_overlaid(closure)
-            return run_transaction(
-                self._units, closure, pairs=self._txn_pairs, alarms=self._txn_alarms
-            )
+        async def run() -> Any:
+            self._closure_count += 1
+            try:
+                if self._cache is not None:
+                    return await self._run_overlaid(closure)
+                return await run_transaction(
+                    self._units, closure, pairs=self._txn_pairs, alarms=self._txn_alarms
+                )
+            finally:
+                self._closure_count -= 1
 
         return self._hooks.critical_section(run, breaks=False)
 

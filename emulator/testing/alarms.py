@@ -149,6 +149,8 @@ async def run_durable_object_alarm(stub: DurableObjectStub, *, retries: int = 0)
         except Exception as error:
             if error is failure or failed_count >= failed_count_max:
                 raise
+            if scheduled_time_ms is None:
+                raise  # No handler has run: it is the object that failed.
             failure = error
         else:
             return was_set

@@ -80,7 +80,7 @@ def test_the_same_outcome_as_recorded_is_status_0(
 
     assert run(["conform", str(law), "--against", "recordings"]) == 0
     assert capsys.readouterr().out == (
-        "1 programs: 1 the same, 0 declared to differ, 0 to be looked at\n"
+        "1 program: 1 the same, 0 declared to differ, 0 to be looked at\n"
     )
 
 

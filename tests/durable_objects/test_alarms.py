@@ -441,6 +441,17 @@ def test_after_seven_failures_the_alarm_is_dropped_and_a_new_one_starts_afresh(r
     assert found[-1][2] == 0
 
 
+def test_the_trace_tells_why_an_alarm_failed(runs):
+    told = []
+
+    async def scenario(mf: Any, stub: Any) -> None:
+        await mf.advance(1_500)
+        told.extend(event.facts["error"] for event in mf.trace.of_kind("alarm.failed"))
+
+    runs(("raise", ""), scenario)
+    assert told == ["Error: ValueError: alarm failed"]
+
+
 def test_the_object_may_be_evicted_between_two_retries(runs):
     runs("raise")
 

@@ -143,6 +143,19 @@ def test_wrong_arguments_reject_with_the_platforms_words(error_of, method, argum
     assert (error.remote, error.durableObjectReset) == (False, False)
 
 
+@pytest.mark.parametrize(
+    "empty", [{1}, frozenset(), datetime(2026, 1, 1, tzinfo=UTC), ValueError()]
+)
+def test_an_object_without_properties_of_its_own_is_a_put_of_no_entries(after, error_of, empty):
+    # Measured on workerd: it is no key, although it has a text.
+    assert after("put", empty) == (None, PAIRS)
+    assert error_of("put", empty, 1).message == SHAPES
+
+
+def test_bytes_are_entries_by_their_indexes(after):
+    assert after("put", b"\x00\xff")[1] == {**PAIRS, "0": 0, "1": 255}
+
+
 def test_the_value_is_a_snapshot_of_the_moment_of_put(in_object):
     async def program(state: Any) -> Any:
         value = {"n": 1, "list": [1]}

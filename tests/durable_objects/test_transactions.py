@@ -308,3 +308,20 @@ def test_delete_all_in_transaction_sync_takes_the_savepoint_with_it(in_object):
         return await state.storage.list()
 
     assert in_object(program) == {}
+
+
+def test_delete_all_is_refused_in_a_transaction_that_was_rolled_back(in_object):
+    async def program(state):
+        await state.storage.put("a", 1)
+
+        async def closure(txn):
+            txn.rollback()
+            with pytest.raises(JsException, match="within a transaction"):
+                await state.storage.deleteAll()
+
+        await state.storage.transaction(closure)
+        kept = await state.storage.list()
+        await state.storage.deleteAll()
+        return kept, await state.storage.list()
+
+    assert in_object(program) == ({"a": 1}, {})

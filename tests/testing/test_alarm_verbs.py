@@ -207,3 +207,25 @@ async def test_an_alarm_is_listed_when_it_is_durable(miniflare, stub):
     assert list_alarms(miniflare) == []
     await setting
     assert len(list_alarms(miniflare)) == 1
+
+
+class Slow(DurableObject):
+    """Its first instance ends before anything can run in it."""
+
+    starts = []  # noqa: RUF012  All instances share it.
+
+    def __init__(self, ctx, env):
+        super().__init__(ctx, env)
+        self.starts.append(1)
+        if len(self.starts) == 1:
+            message = "not yet"
+            raise LookupError(message)
+
+
+@pytest.mark.miniflare(worker=Default, durable_objects={"SLOW": "Slow"})
+async def test_an_object_that_does_not_start_has_no_handler_to_run_again(miniflare):
+    Slow.starts.clear()
+    stub = miniflare.get_durable_object_namespace("SLOW").getByName("x")
+
+    with pytest.raises(JsException, match="not yet"):
+        await run_durable_object_alarm(stub, retries=1)
