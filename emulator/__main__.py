@@ -31,11 +31,12 @@ def run(arguments: list[str]) -> int:
     )
     torture_command.add_arguments(torture)
     options = parser.parse_args(arguments)
-    if options.command == "differential":
-        return differential_command.run_command(options)
-    if options.command == "torture":
-        return torture_command.run_command(options)
-    return command.run_command(options)
+    rooms = {
+        "conform": command.run_command,
+        "differential": differential_command.run_command,
+        "torture": torture_command.run_command,
+    }
+    return rooms[options.command](options)
 
 
 def main() -> None:

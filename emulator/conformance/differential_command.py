@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from emulator.conformance.differential import Verdict
+    from emulator.conformance.differential import Distribution, Verdict
     from emulator.conformance.program import Program
 
-__all__ = ["add_arguments", "run_command"]
+__all__ = ["add_arguments", "count_of", "run_command"]
 
 _DESCRIPTION: Final = """\
 Draw random conformance programs (what that is, `conform --help` tells), run them on the
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `python -m emulator differential` takes."""
     parser.description = _DESCRIPTION
     parser.add_argument(
-        "--count", type=_count, default=2_000, help="programs for each seed (2000)"
+        "--count", type=count_of, default=2_000, help="programs for each seed (2000)"
     )
     parser.add_argument(
         "--seeds",
@@ -65,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _count(text: str) -> int:
+def count_of(text: str) -> int:
+    """The number of programs that an argument asks for."""
     from argparse import ArgumentTypeError
 
     if not text.isdecimal() or int(text) < 1:
@@ -89,11 +90,11 @@ def _run(options: argparse.Namespace) -> int:
 
     by_seed = {number: drawn_programs(options.count, number) for number in options.seeds}
     given = [program for programs in by_seed.values() for program in programs]
-    _say(*distribution(given).lines())
+    found = distribution(given)
+    _say(*found.lines())
     saved = None if options.against is None else _read(options.against)
     hows: Counter[str] = Counter()
     different: list[Verdict] = []
-    outcomes: dict[str, dict[str, Any]] = {}
     with _Runtime(saved) as runtime:
         compared = Differential(runtime.run, can_ask_again=saved is None)
         start = monotonic()
@@ -101,8 +102,8 @@ def _run(options: argparse.Namespace) -> int:
             verdicts = compared.compare(batch)
             hows.update(verdict.how for verdict in verdicts)
             different += [verdict for verdict in verdicts if verdict.how == "different"]
-            outcomes.update(runtime.told)
         seconds = monotonic() - start
+        outcomes = dict(runtime.told)  # Shrinking adds others.
         _say(
             f"{len(given)} programs in {seconds:.0f} s, {len(given) / seconds:.0f} a second: "
             + ", ".join(f"{count} {how}" for how, count in sorted(hows.items()))
@@ -118,7 +119,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.save is not None:
         _write(options.save, outcomes)
     if options.facts is not None and not different:
-        facts = _facts(options, given, hows, runtime.name)
+        facts = _facts(options.seeds, found, hows, runtime.name)
         options.facts.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return 1 if different else 0
 
@@ -129,15 +130,12 @@ def _batches(given: Sequence[Program]) -> Iterator[Sequence[Program]]:
 
 
 def _facts(
-    options: argparse.Namespace, given: Sequence[Program], hows: Counter[str], target: str
+    seeds: list[int], found: Distribution, hows: Counter[str], target: str
 ) -> dict[str, Any]:
-    from emulator.conformance.differential import distribution
-
-    found = distribution(given)
     return {
         "real_runtime": target,
-        "seeds": options.seeds,
-        "programs": len(given),
+        "seeds": seeds,
+        "programs": found.program_count,
         "ops": found.op_count,
         "ops_beside_others": f"{found.concurrent_count / found.op_count:.0%}",
         "same_outcome": hows["calm"],

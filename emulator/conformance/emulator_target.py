@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import emulator
 from emulator.conformance import interpreter
 from emulator.conformance.operations import TABLE_PREFIX
-from emulator.conformance.program import CLASSES
+from emulator.conformance.program import CLASSES, WORKER_NAME, durable_objects
 from emulator.conformance.real_target import HANG_MS, wait_ms
 from emulator.conformance.recorder import Run
 from emulator.errors import ConfigurationError, SimulationError
@@ -24,19 +24,6 @@ if TYPE_CHECKING:
     from emulator.simulation.schedules import Schedule
 
 __all__ = ["NAME", "run_program", "world_options"]
-
-#: Name of the worker: unique keys, and so ids, are made with it.
-WORKER_NAME: Final = "conform"
-_CLASS_NAMES: Final = {
-    "sql": "Sql",
-    "kv": "Kv",
-    "no_alarm": "NoAlarm",
-    "plain": "Plain",
-    "no_fetch": "NoFetch",
-    "broken": "Broken",
-    "constructing": "Constructing",
-    "arrow_alarm": "ArrowAlarm",
-}
 
 
 def _version() -> str:
@@ -113,10 +100,7 @@ def world_options(program: Program, limits: object) -> dict[str, Any]:
     return {
         "name": WORKER_NAME,
         "worker": interpreter,
-        "durable_objects": {
-            name.upper(): {"className": _CLASS_NAMES[name], "useSQLite": name != "kv"}
-            for name in classes
-        },
+        "durable_objects": durable_objects(classes),
         "r2_buckets": ["BUCKET"] if '"r2.' in source else [],
         "service_bindings": {"SELF": interpreter} if '"request"' in source else {},
         "d1_databases": ["DB"] if '"d1.' in source else [],

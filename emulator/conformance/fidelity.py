@@ -90,7 +90,7 @@ def page(entries: Iterable[Divergence] | None = None) -> str:
     different = {name for entry in declared for name in entry.programs}
     targets: set[str] = set()
     rows, names = [], []
-    for file in sorted(recordings.program_folder().glob("*.json")):
+    for file in recordings.program_files():
         theme = program.read(file)
         names += [one.name for one in theme]
         recorded = recordings.read(file.stem, theme)

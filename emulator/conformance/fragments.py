@@ -38,7 +38,7 @@ def fragments() -> tuple[Fragment, ...]:
     """All of them, in the order of files and programs; none outside of a checkout."""
     found = []
     declared = {name for entry in divergences.read() for name in entry.programs}
-    for file in sorted(recordings.program_folder().glob("*.json")):
+    for file in recordings.program_files():
         if file.stem in _LEFT_OUT:
             continue
         for one in program.read(file):

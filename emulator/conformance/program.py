@@ -18,12 +18,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["CLASSES", "SETTLE_MS_DEFAULT", "Program", "checked", "read"]
+__all__ = [
+    "CLASSES", "COMPATIBILITY_DATE_DEFAULT", "SETTLE_MS_DEFAULT", "WORKER_NAME", "Program",
+    "checked", "durable_objects", "read",
+]  # fmt: skip
 
-#: The classes of objects that both interpreters export.
-CLASSES: Final = (
-    "sql", "kv", "no_alarm", "plain", "no_fetch", "broken", "constructing", "arrow_alarm",
-)  # fmt: skip
+#: The classes of objects that both interpreters export, by their names in programs.
+CLASSES: Final = {
+    "sql": "Sql",
+    "kv": "Kv",
+    "no_alarm": "NoAlarm",
+    "plain": "Plain",
+    "no_fetch": "NoFetch",
+    "broken": "Broken",
+    "constructing": "Constructing",
+    "arrow_alarm": "ArrowAlarm",
+}
+#: Unique keys, and so ids, are made with it.
+WORKER_NAME: Final = "conform"
 COMPATIBILITY_DATE_DEFAULT: Final = "2026-04-01"
 #: How long a program with work in the background is waited for.
 SETTLE_MS_DEFAULT: Final = 20
@@ -103,6 +115,17 @@ class Program(NamedTuple):
         """The steps, as JSON."""
         steps: list[dict[str, Any]] = self.source["steps"]
         return steps
+
+
+def durable_objects(names: Iterable[str] = CLASSES) -> dict[str, dict[str, Any]]:
+    """The option of that name, for the interpreters' classes.
+
+    Args:
+        names: Which of `CLASSES`.
+    """
+    return {
+        name.upper(): {"className": CLASSES[name], "useSQLite": name != "kv"} for name in names
+    }
 
 
 def read(path: Path) -> list[Program]:
@@ -225,8 +248,8 @@ def _class_name(given: Any, where: str) -> str:
     if isinstance(given, dict):
         if given.keys() == {"useSQLite"} and isinstance(given["useSQLite"], bool):
             return "sql" if given["useSQLite"] else "kv"
-    elif given in CLASSES:
-        return str(given)
+    elif isinstance(given, str) and given in CLASSES:
+        return given
     hint = meant(given, CLASSES) if isinstance(given, str) else ""
     message = (
         f'{where}: "class" must be one of {", ".join(CLASSES)} or {{"useSQLite": bool}}, got '

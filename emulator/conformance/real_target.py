@@ -13,6 +13,11 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
+from emulator.conformance.program import (
+    COMPATIBILITY_DATE_DEFAULT,
+    WORKER_NAME,
+    durable_objects,
+)
 from emulator.errors import ConfigurationError, JsException, WorldError
 from emulator.http.arguments import dispatched_request
 from emulator.workerd.installation import checked_modules_folder, node_folder
@@ -33,7 +38,6 @@ HANG_MS: Final = 45_000
 EVICT_MS: Final = 10_600
 #: Programs share one thread of JavaScript: more of them are no faster, and delay each other.
 AT_ONCE: Final = 4
-COMPATIBILITY_DATE: Final = "2026-04-01"
 #: A program that waits longer takes no place of those that work.
 _WAIT_MS_MIN: Final = 200
 _WAITING_COUNT_MAX: Final = 250
@@ -42,19 +46,6 @@ _BEGIN_SECONDS: Final = 0.01
 _SILENCE_MS_MAX: Final = 2_000
 #: Ops that wait, with the milliseconds as their first argument.
 _WAITING_OPS: Final = ("sleep", "timer")
-_NAME: Final = "conform"
-#: The classes of objects by binding.
-_CLASSES: Final = {
-    "SQL": "Sql",
-    "KV": "Kv",
-    "NO_ALARM": "NoAlarm",
-    "PLAIN": "Plain",
-    "NO_FETCH": "NoFetch",
-    "BROKEN": "Broken",
-    "CONSTRUCTING": "Constructing",
-    "ARROW_ALARM": "ArrowAlarm",
-}
-_NOT_SQLITE: Final = "KV"
 
 _Key = tuple[str, tuple[str, ...]]
 
@@ -236,12 +227,9 @@ async def _start(key: _Key) -> World:
     date, flags = key
     settings = settings_of(
         {
-            "name": _NAME,
+            "name": WORKER_NAME,
             "script_path": node_folder() / "programs" / "src" / "index.ts",
-            "durable_objects": {
-                binding: {"className": name, "useSQLite": binding != _NOT_SQLITE}
-                for binding, name in _CLASSES.items()
-            },
+            "durable_objects": durable_objects(),
             "r2_buckets": ["BUCKET"],
             "d1_databases": ["DB"],
             "compatibility_date": date,
@@ -254,7 +242,7 @@ async def _start(key: _Key) -> World:
 
 
 def _key(program: Mapping[str, Any]) -> _Key:
-    date = program.get("compatibilityDate", COMPATIBILITY_DATE)
+    date = program.get("compatibilityDate", COMPATIBILITY_DATE_DEFAULT)
     return date, tuple(program.get("compatibilityFlags", ()))
 
 

@@ -33,6 +33,11 @@ def program_folder() -> Path:
     return _ROOT / "programs"
 
 
+def program_files() -> list[Path]:
+    """The files of the named programs, in their order; none outside of a checkout."""
+    return sorted(program_folder().glob("*.json"))
+
+
 def folder() -> Path:
     """Where their recordings are."""
     return _ROOT / "recordings" / "workerd"

@@ -11,6 +11,8 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from emulator.conformance.differential_command import count_of
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
@@ -30,7 +32,7 @@ _SHOWN_MAX: Final = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `python -m emulator torture` takes."""
     parser.description = _DESCRIPTION
-    parser.add_argument("--count", type=int, default=1_000, help="programs a seed (1000)")
+    parser.add_argument("--count", type=count_of, default=1_000, help="programs a seed (1000)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one or more (0)")
 
 
@@ -60,5 +62,5 @@ def _programs(count: int, seed_number: int) -> Iterator[Program]:
     for drawn in drawn_programs(count, seed_number):
         run_program(drawn)  # As in a comparison with the real runtime.
         yield drawn
-    for file in sorted(recordings.program_folder().glob("*.json")):
+    for file in recordings.program_files():
         yield from program.read(file)

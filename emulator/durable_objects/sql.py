@@ -8,7 +8,7 @@ units, permissions and texts (`sqlite`).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NoReturn, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.arguments import js_string, wrong_type
 from emulator.durable_objects.sql_cursor import SqlStorageCursor
@@ -71,8 +71,10 @@ class SqlStorage(JsObject):
             JsException: What SQLite or the platform refuses. Statements that ran before the
                 one which failed are not undone.
         """
+        if query is undefined:
+            raise wrong_type("exec", "SqlStorage", 1, "JsString")
         if self._refusal is not None:
-            self._refuse(query)
+            raise JsException(self._refusal)
         units = self._units
         if type(query) is str and is_plain_write(query):
             values = self._bound(bindings)
@@ -85,15 +87,8 @@ class SqlStorage(JsObject):
             except SqlError as error:
                 units.check_damage(error, sqlite)
                 raise
-        if query is undefined:
-            raise wrong_type("exec", "SqlStorage", 1, "JsString")
         found = self._query(js_string(query), self._bound(bindings))
         return SqlStorageCursor(units, found, found.change_count)
-
-    def _refuse(self, query: object) -> NoReturn:
-        if query is undefined:
-            raise wrong_type("exec", "SqlStorage", 1, "JsString")
-        raise JsException(self._refusal or "")
 
     def _bound(self, bindings: tuple[Any, ...]) -> list[SqlValue]:
         values = bound_values(bindings)

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from emulator.errors import JsException, js_error
 from emulator.values.conversion import set_own_properties
+from emulator.values.varint import varint
 from emulator.web.headers import Headers
 
 __all__ = [
@@ -70,11 +71,11 @@ def headers_bytes(headers: Headers) -> bytes:
     fields = sorted(headers._values.items())
     out = bytearray(HOST_OBJECT)
     out += bytes((_HEADERS, _IMMUTABLE if headers._is_frozen else _FREE))
-    out += _varint(sum(len(values) for _, values in fields))
+    out += varint(sum(len(values) for _, values in fields))
     for name, values in fields:
         number = _NUMBERS.get(name, 0)
         for value in values:
-            out += _varint(number) + (b"" if number else _text(name)) + _text(value)
+            out += varint(number) + (b"" if number else _text(name)) + _text(value)
     return bytes(out)
 
 
@@ -114,18 +115,9 @@ def read_host_object(source: Source) -> Headers | JsException | None:
     return None
 
 
-def _varint(number: int) -> bytes:
-    parts = bytearray()
-    while number >= 0x80:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)
-
-
 def _text(text: str) -> bytes:
     data = text.encode("utf-8", "replace")
-    return _varint(len(data)) + data
+    return varint(len(data)) + data
 
 
 def _read(source: Source) -> str:

@@ -38,6 +38,7 @@ from emulator.values.host_objects import (
 from emulator.values.js_map import JsMap
 from emulator.values.refusals import passes_by_reference, refusal
 from emulator.values.undefined import Undefined
+from emulator.values.varint import varint
 from emulator.web.headers import Headers
 from emulator.web.js_dict import JsDict
 from emulator.web.uint8_array import Uint8Array
@@ -97,7 +98,7 @@ def serialized_size(value: object, *, has_enhanced_errors: bool = False) -> int:
 def _serialize(value: object, *, for_storage: bool, keeps_all: bool) -> bytes:
     if isinstance(value, bytes):
         # One copy instead of two for the large plain case.
-        length = _varint(len(value))
+        length = varint(len(value))
         return b"".join((HEADER, b"B", length, value, b"VB\x00", length, b"\x00"))
     if isinstance(value, int) and type(value) is int and INT32_MIN <= value <= INT32_MAX:
         return HEADER + _int32(value)
@@ -109,24 +110,8 @@ def _serialize(value: object, *, for_storage: bool, keeps_all: bool) -> bytes:
     return bytes(writer.out)
 
 
-def _varint(number: int) -> bytes:
-    if number < 0x80:
-        return _ONE_BYTE[number]
-    if number < 0x4000:
-        return bytes((number & 0x7F | 0x80, number >> 7))
-    parts = bytearray()
-    while number >= 0x80:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)
-
-
 def _int32(value: int) -> bytes:
-    return b"I" + _varint(value << 1 if value >= 0 else (-value << 1) - 1)
-
-
-_ONE_BYTE: Final = [bytes((number,)) for number in range(0x80)]
+    return b"I" + varint(value << 1 if value >= 0 else (-value << 1) - 1)
 
 
 @final
@@ -170,7 +155,7 @@ class _Writer:
         """Write a reference if the object is in the message already, else number it."""
         number = self.numbers.get(id(value))
         if number is not None:
-            self.out += b"^" + _varint(number)
+            self.out += b"^" + varint(number)
             return True
         self.numbers[id(value)] = self.count
         self.count += 1
@@ -195,7 +180,7 @@ class _Writer:
             magnitude = abs(value)
             # Whole words of 64 bits; the lowest bit of the field is the sign.
             size = (magnitude.bit_length() + 63) // 64 * 8
-            self.out += _varint(size << 1 | (value < 0)) + magnitude.to_bytes(size, "little")
+            self.out += varint(size << 1 | (value < 0)) + magnitude.to_bytes(size, "little")
 
     def write_float(self, value: float) -> None:
         if (
@@ -213,19 +198,19 @@ class _Writer:
             data = value.encode("latin-1")
         except UnicodeEncodeError:
             data = value.encode("utf-16-le", "surrogatepass")
-            length = _varint(len(data))
+            length = varint(len(data))
             if (len(out) + 1 + len(length)) & 1:
                 out.append(0)  # V8 aligns the 16-bit units.
             out += b"c" + length
         else:
-            out += b'"' + _varint(len(data))
+            out += b'"' + varint(len(data))
         out += data
 
     def write_buffer(self, value: Any) -> None:
         view = view_of(value)
         assert view is not None
         tag, data = view
-        length = _varint(len(data))
+        length = varint(len(data))
         out = self.out
         out += b"B" + length
         out += data
@@ -241,7 +226,7 @@ class _Writer:
         self._write_items(value)
 
     def _write_items(self, value: list[Any] | tuple[Any, ...]) -> None:
-        length = _varint(len(value))
+        length = varint(len(value))
         self.out += b"A" + length
         if _is_double_array(value):
             for item in value:
@@ -268,7 +253,7 @@ class _Writer:
             else:
                 self.write_int(index)
             self.write(item)
-        self.out += b"{" + _varint(len(value))
+        self.out += b"{" + varint(len(value))
 
     def write_map(self, value: dict[Any, Any]) -> None:
         if self.refer(value):
@@ -277,7 +262,7 @@ class _Writer:
         for key, item in value.items():
             self.write(key)
             self.write(item)
-        self.out += b":" + _varint(2 * len(value))
+        self.out += b":" + varint(2 * len(value))
 
     def write_set(self, value: set[Any] | frozenset[Any]) -> None:
         if self.refer(value):
@@ -285,7 +270,7 @@ class _Writer:
         self.out += b"'"
         for item in sorted(value, key=self._bytes_alone):
             self.write(item)
-        self.out += b"," + _varint(len(value))
+        self.out += b"," + varint(len(value))
 
     def _bytes_alone(self, item: object) -> bytes:
         return _serialize(item, for_storage=self.for_storage, keeps_all=self.keeps_all)
@@ -299,7 +284,7 @@ class _Writer:
         self.count += 1
         self.out += b"R"
         self.write_str(source)
-        self.out += _varint(flags)
+        self.out += varint(flags)
 
     def write_error(self, value: Exception) -> None:
         if self.refer(value):
