@@ -43,7 +43,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 pytest: $(READY) $(NODE_READY)
-	$(BIN)/pytest -q -n auto $(PYTEST_ARGS)
+	$(BIN)/pytest -q -n auto --dist loadfile $(PYTEST_ARGS)
 
 bench: $(READY)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
