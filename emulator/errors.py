@@ -46,6 +46,7 @@ __all__ = [
     "UpgradeRefused",
     "WebSocketClosed",
     "WorldError",
+    "copied",
     "js_error",
     "meant",
     "no_attribute",
@@ -197,6 +198,20 @@ def js_error(name: str, message: str, **flags: Any) -> JsException:
     if name == "RangeError":
         return JsRangeError(message, **flags)
     return JsException(message, name=name, **flags)
+
+
+def copied(error: JsException) -> JsException:
+    """The same error once more: each who is told gets one of his own."""
+    copy = js_error(
+        error.name,
+        error.message,
+        remote=error.remote,
+        retryable=error.retryable,
+        overloaded=error.overloaded,
+        durableObjectReset=error.durableObjectReset,
+    )
+    copy.properties = dict(error.properties)
+    return copy
 
 
 def no_attribute(owner: object, name: str, hint: str = "") -> AttributeError:

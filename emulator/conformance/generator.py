@@ -126,9 +126,6 @@ def _kinds(draw: Any, date: str) -> frozenset[str]:
     if waits.intersection(("rpc", "sync", "bookmark")):
         # What leaves or comes back within the turns that a reset takes, nobody can say.
         kinds -= {"abort", "bcw"}
-    if "rollback" in kinds:
-        # workerd refuses it in a nested transaction even after both were rolled back.
-        kinds -= {"deleteAll"}
     if date < "2026-02-24" and "deleteAll" in kinds:
         # There it keeps the alarm by a write of its own, which a reset in the same turn undoes.
         kinds -= {"abort", "bcw"}

@@ -28,6 +28,8 @@ from emulator.values.conversion import (
     hashable,
     ms_of_date,
     pattern_of,
+    regexp_flags,
+    regexp_letters,
     regexp_of,
     set_own_properties,
     typed_array,
@@ -44,7 +46,6 @@ __all__ = ["LONG_MAX", "Caught", "Scope", "decode", "encode", "error_facts"]
 #: Longer texts and bytes are given by length and digest.
 LONG_MAX: Final = 200
 
-_REGEXP_LETTERS: Final = {"i": 1 << 1, "m": 1 << 2, "s": 1 << 5}
 #: V8's tags of views, by the names of their classes.
 _VIEW_TAGS: Final = {
     "Int8Array": "b",
@@ -251,9 +252,7 @@ _DECODERS: Final[dict[str, Callable[[dict[str, Any], Scope], Any]]] = {
     "symbol": lambda value, scope: Symbol(),
     "promise": lambda value, scope: Settled(1),
     "instance": lambda value, scope: Custom(),
-    "regexp": lambda value, scope: pattern_of(
-        value["source"], sum(_REGEXP_LETTERS.get(letter, 0) for letter in value["flags"])
-    ),
+    "regexp": lambda value, scope: pattern_of(value["source"], regexp_flags(value["flags"])),
     "typed": _typed,
     "lone_surrogate": lambda value, scope: "\ud800",
     "generator": lambda value, scope: (number for number in (1,)),
@@ -335,8 +334,7 @@ def _scalar(value: Any, above: tuple[Any, ...]) -> Any:
         return {TAG: "date", "ms": ms_of_date(value)}
     if isinstance(value, re.Pattern):
         source, bits = regexp_of(value)
-        letters = "".join(letter for letter, bit in _REGEXP_LETTERS.items() if bits & bit)
-        return {TAG: "regexp", "source": source, "flags": letters}
+        return {TAG: "regexp", "source": source, "flags": regexp_letters(bits)}
     if isinstance(value, Headers):
         return {TAG: "headers", "of": [list(pair) for pair in value.items()]}
     if isinstance(value, Exception):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from emulator.errors import js_error
+from emulator.errors import copied
 from emulator.values import structured_clone
 
 if TYPE_CHECKING:
@@ -43,17 +43,10 @@ class Broken:
             is_fetch: A `fetch` that was under way adds `remote`; an RPC call does not, and
                 neither does a later call on the broken stub.
         """
-        error = self.error
-        seen = js_error(
-            error.name,
-            error.message,
-            remote=error.remote or (is_fetch and not self.is_disconnect),
-            retryable=error.retryable,
-            overloaded=error.overloaded,
-            durableObjectReset=error.durableObjectReset,
-        )
-        if error.properties:
+        seen = copied(self.error)
+        seen.remote |= is_fetch and not self.is_disconnect
+        if seen.properties:
             seen.properties = structured_clone(
-                error.properties, for_storage=True, has_enhanced_errors=True
+                seen.properties, for_storage=True, has_enhanced_errors=True
             )
         return seen

@@ -250,10 +250,9 @@ class ObjectRecord:
             self.instance = None
         if broken is not None:
             self._drop_sockets()
+            self._entry_id = None
         elif self.hibernation is not None:
             self.hibernation.hibernate()
-        if broken is not None:
-            self._entry_id = None
         if broken is not None and broken.is_disconnect:
             self.alarms.restart()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from emulator.durable_objects.context import CURRENT
 from emulator.durable_objects.foreign_use import foreign_use
 from emulator.durable_objects.remote_properties import RpcProperty, is_remote
-from emulator.errors import JsException, js_error
+from emulator.errors import JsException, copied
 from emulator.simulation.handles import SimulationFuture
 from emulator.simulation.rules import Operation
 from emulator.values.refusals import not_supported
@@ -115,7 +115,9 @@ class RpcPromise(JsObject, SimulationFuture):
             error = made.exception()
             if error is not None:
                 call.drop()
-                outcome.set_exception(_copy(error))
+                outcome.set_exception(
+                    copied(error) if isinstance(error, JsException) else error
+                )
                 return
             call.run_on(made.result(), outcome)
 
@@ -130,19 +132,3 @@ def _seen(promise: Any) -> None:
     """Asyncio notes that somebody has asked for the error."""
     if not promise.cancelled():
         promise.exception()
-
-
-def _copy(error: BaseException) -> BaseException:
-    """Each who is told gets an error of his own."""
-    if not isinstance(error, JsException):
-        return error
-    copy = js_error(
-        error.name,
-        error.message,
-        remote=error.remote,
-        retryable=error.retryable,
-        overloaded=error.overloaded,
-        durableObjectReset=error.durableObjectReset,
-    )
-    copy.properties = dict(error.properties)
-    return copy

@@ -195,15 +195,11 @@ class DurableObjectStorage(JsObject):
     def _delete_all(self) -> None:
         units = self._units
         self._hooks.check_alive()
-        if units.frames:
-            if not units.is_in_unit:
-                raise JsException(DELETE_ALL_REFUSED)
-            # Inside of `transactionSync` it takes the savepoints with it.
-            units.keep_savepoints()
-        elif self._closure_count and self._cache is None:
-            raise JsException(
-                DELETE_ALL_REFUSED
-            )  # After a rollback it is one still (measured).
+        if self._closure_count and self._cache is None:
+            # Whatever was rolled back (measured).
+            raise JsException(DELETE_ALL_REFUSED)
+        # Inside of `transactionSync` it takes the savepoints with it.
+        units.keep_savepoints()
         alarm = units.database.alarm
         if self._deletes_alarm and alarm.now.time_ms is not None:
             units.begin_write()

@@ -171,11 +171,6 @@ class WriteUnits:
 
     # -- transactions ----------------------------------------------------------------------
 
-    @property
-    def is_in_unit(self) -> bool:
-        """Whether the outermost open frame is a unit of the turn, not a transaction."""
-        return self._unit is not None
-
     def push(self, *, is_transaction: bool) -> Frame:
         """Open something that can be rolled back by itself.
 

@@ -34,6 +34,8 @@ __all__ = [
     "own_properties",
     "pattern_of",
     "property_order",
+    "regexp_flags",
+    "regexp_letters",
     "regexp_of",
     "set_own_properties",
     "typed_array",
@@ -66,7 +68,11 @@ DOM_EXCEPTIONS: Final = frozenset(
 )  # fmt: skip
 
 # JavaScript's flags that Python has too. The others (d, g, u, v, y) have no meaning there.
-_REGEXP_FLAGS: Final = ((1 << 1, re.IGNORECASE), (1 << 2, re.MULTILINE), (1 << 5, re.DOTALL))
+_REGEXP_FLAGS: Final = (
+    ("i", 1 << 1, re.IGNORECASE),
+    ("m", 1 << 2, re.MULTILINE),
+    ("s", 1 << 5, re.DOTALL),
+)
 _UNESCAPED_SLASH: Final = re.compile(r"(\\.)|/", re.DOTALL)
 
 
@@ -138,6 +144,16 @@ def date_of_ms(time_ms: float) -> datetime:
         raise js_error("RangeError", "Invalid time value") from None
 
 
+def regexp_letters(flags: int) -> str:
+    """The flags of a RegExp as letters: those that Python has."""
+    return "".join(letter for letter, bit, _ in _REGEXP_FLAGS if flags & bit)
+
+
+def regexp_flags(letters: str) -> int:
+    """The flag bits of letters; those that Python does not have are dropped."""
+    return sum(bit for letter, bit, _ in _REGEXP_FLAGS if letter in letters)
+
+
 def regexp_of(value: re.Pattern[Any]) -> tuple[str, int]:
     """Source and flag bits of the RegExp that bears a Python pattern's text.
 
@@ -148,7 +164,7 @@ def regexp_of(value: re.Pattern[Any]) -> tuple[str, int]:
     if not isinstance(source, str):
         raise refusal(value)
     flags = 0
-    for bit, flag in _REGEXP_FLAGS:
+    for _, bit, flag in _REGEXP_FLAGS:
         if value.flags & flag:
             flags |= bit
     # ECMA-262, EscapeRegExpPattern: the source can stand between slashes on one line.
@@ -163,7 +179,7 @@ def pattern_of(source: str, flags: int) -> re.Pattern[str]:
         JsException: SyntaxError, when Python's syntax has no such expression.
     """
     python_flags = re.NOFLAG
-    for bit, flag in _REGEXP_FLAGS:
+    for _, bit, flag in _REGEXP_FLAGS:
         if flags & bit:
             python_flags |= flag
     text = "" if source == "(?:)" else source.replace("\\/", "/")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emulator.errors import JsException, js_error
 from emulator.values import JsDict, JsMap, undefined
 from emulator.values.conversion import (
+    FLAGS,
     SAFE_INTEGER_MAX,
     date_of_ms,
     error_fields,
@@ -24,6 +25,8 @@ from emulator.values.conversion import (
     ms_of_date,
     number_of_float,
     pattern_of,
+    regexp_flags,
+    regexp_letters,
     regexp_of,
     typed_array,
     view_of,
@@ -37,8 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["decode", "decode_error", "dumps", "encode", "error_facts", "loads"]
 
 _TAG: Final = "$"
-_FLAGS: Final = ("remote", "retryable", "overloaded", "durableObjectReset")
-_REGEXP_LETTERS: Final = {"i": 1 << 1, "m": 1 << 2, "s": 1 << 5}
 
 
 def encode(value: Any) -> Any:
@@ -79,8 +80,7 @@ def _encode(value: Any) -> Any:
         return {_TAG: "date", "ms": ms_of_date(value)}
     if isinstance(value, re.Pattern):
         source, bits = regexp_of(value)
-        letters = "".join(letter for letter, bit in _REGEXP_LETTERS.items() if bits & bit)
-        return {_TAG: "regexp", "source": source, "flags": letters}
+        return {_TAG: "regexp", "source": source, "flags": regexp_letters(bits)}
     if isinstance(value, Headers):
         return {_TAG: "headers", "of": [list(pair) for pair in value.items()]}
     if isinstance(value, Exception):
@@ -117,7 +117,7 @@ def error_facts(error: BaseException) -> dict[str, Any]:
     if not isinstance(error, JsException):
         name = type(error).__name__
         return {"name": "Error" if name == "Exception" else name, "message": str(error)}
-    facts: dict[str, Any] = {name: getattr(error, name) for name in _FLAGS}
+    facts: dict[str, Any] = {name: getattr(error, name) for name in FLAGS}
     properties = {name: encode(value) for name, value in error.properties.items()}
     return {**facts, "name": error.name, "message": error.message, "properties": properties}
 
@@ -140,7 +140,7 @@ def decode(value: Any) -> Any:
 
 def decode_error(facts: Mapping[str, Any]) -> JsException:
     """The exception of an error on the other side."""
-    flags = {name: facts.get(name) is True for name in _FLAGS}
+    flags = {name: facts.get(name) is True for name in FLAGS}
     error = js_error(facts["name"], facts["message"], **flags)
     error.properties = {k: decode(item) for k, item in facts.get("properties", {}).items()}
     return error
@@ -157,8 +157,7 @@ def _decode_error_value(value: dict[str, Any]) -> JsException:
 
 
 def _decode_regexp(value: dict[str, Any]) -> re.Pattern[str]:
-    bits = sum(_REGEXP_LETTERS.get(letter, 0) for letter in value["flags"])
-    return pattern_of(value["source"], bits)
+    return pattern_of(value["source"], regexp_flags(value["flags"]))
 
 
 _DECODERS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {

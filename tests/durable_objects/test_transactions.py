@@ -325,3 +325,22 @@ def test_delete_all_is_refused_in_a_transaction_that_was_rolled_back(in_object):
         return kept, await state.storage.list()
 
     assert in_object(program) == ({"a": 1}, {})
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_delete_all_is_refused_behind_a_write_that_follows_a_rollback(in_object, is_nested):
+    async def program(state):
+        async def closure(txn):
+            txn.rollback()
+            await state.storage.put("a", 1)
+            with pytest.raises(JsException, match="within a transaction"):
+                await state.storage.deleteAll()
+            return await state.storage.list()
+
+        async def outer(txn):
+            txn.rollback()
+            return await state.storage.transaction(closure)
+
+        return await state.storage.transaction(outer if is_nested else closure)
+
+    assert in_object(program) == {"a": 1}
