@@ -264,10 +264,12 @@ class Ops:
     def _fits(self, kind: str, depth: int, where: str) -> bool:
         if kind not in self.kinds or kind in STEPS:
             return False
-        if where == "sync":
-            return kind in _SYNC_KINDS and (kind != "transactionSync" or depth < 3)
         if kind == "rollback":
             return where == "transaction"
+        if kind == "alarm.near" and "rollback" in self.kinds and where != "object":
+            return False  # A declared divergence: set behind a rollback, it never runs.
+        if where == "sync":
+            return kind in _SYNC_KINDS and (kind != "transactionSync" or depth < 3)
         if kind in BODIES and depth >= 2:
             return False
         return not (kind == "return" and (depth or where == "handler"))

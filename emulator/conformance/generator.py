@@ -41,7 +41,7 @@ ALARM_WAIT_MS: Final = 3_000
 #: What one program may wait for. Nobody can say how a timer of 0 ms and a short call race.
 _WAITS_TOGETHER: Final = (
     (), (), ("r2",), ("r2",), ("r2",), ("d1",), ("d1",), ("sleep",), ("sleep",), ("rpc",),
-    ("sync",), ("bookmark",), ("r2", "sync"), ("r2", "d1"), ("d1", "bookmark"),
+    ("sync",), ("bookmark",), ("r2", "sync"), ("r2", "d1"),
 )  # fmt: skip
 
 _SCHEMA: Final = (
@@ -123,6 +123,10 @@ def _kinds(draw: Any, date: str) -> frozenset[str]:
         # timer that is due outside of a critical section keeps those inside of it waiting, for
         # thirty seconds of real time.
         kinds -= {"bcw", "transaction"}
+    if "sleep" in waits or "bcw" in kinds:
+        # Whether a timer is due, or a section has failed, before the answer has left, when
+        # nobody waits for it.
+        kinds -= {"task"}
     if waits.intersection(("rpc", "sync", "bookmark")):
         # What leaves or comes back within the turns that a reset takes, nobody can say.
         kinds -= {"abort", "bcw"}

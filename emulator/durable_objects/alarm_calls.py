@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from emulator.durable_objects.arguments import merged_options, wrong_type
+from emulator.durable_objects.guarded import Guarded
 from emulator.durable_objects.settled import Rejected, Settled
 from emulator.errors import JsTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from emulator.durable_objects.hooks import Hooks
     from emulator.durable_objects.units import WriteUnits
@@ -106,7 +107,12 @@ class AlarmCalls:
         self._now_ms = now_ms
         self._owner = owner
 
-    def set(self, time: object, options: object, keywords: dict[str, Any]) -> Any:
+    def behind(self, check: Callable[[str], None]) -> AlarmCalls:
+        """The same, and each call is told to `check` before the store is touched."""
+        store = Guarded(self._store, check)
+        return AlarmCalls(store, self._hooks, now_ms=self._now_ms, owner=self._owner)
+
+    def set(self, time: object, options: object, keywords: dict[str, Any]) -> Awaitable[Any]:
         """See `DurableObjectStorage.setAlarm`."""
         try:
             time_ms = date_ms(time, "setAlarm", self._owner)
@@ -132,7 +138,7 @@ class AlarmCalls:
             return Rejected[Any](error)
         return Settled(None)
 
-    def get(self, options: object, keywords: dict[str, Any]) -> Any:
+    def get(self, options: object, keywords: dict[str, Any]) -> Awaitable[Any]:
         """See `DurableObjectStorage.getAlarm`."""
         try:
             merged_options(options, keywords, "getAlarm", self._owner, 1, "GetAlarmOptions")
@@ -141,7 +147,7 @@ class AlarmCalls:
             return Rejected[Any](error)
         return Settled(time_ms)
 
-    def delete(self, options: object, keywords: dict[str, Any]) -> Any:
+    def delete(self, options: object, keywords: dict[str, Any]) -> Awaitable[Any]:
         """See `DurableObjectStorage.deleteAlarm`."""
         try:
             given = merged_options(

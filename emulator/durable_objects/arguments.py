@@ -182,7 +182,9 @@ class KeyRange(NamedTuple):
     @property
     def is_empty(self) -> bool:
         """Whether no key can be in it."""
-        return self.high is not None and self.low >= self.high
+        # The next text after one is that one and a zero.
+        low = self.low + "\0" if self.is_low_excluded else self.low
+        return self.high is not None and low >= self.high
 
 
 def key_range(options: Mapping[str, Any]) -> KeyRange:

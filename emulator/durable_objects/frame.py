@@ -23,9 +23,12 @@ class Frame:
         is_begun: A write has made it real in SQLite.
         is_open: It is neither committed nor rolled back.
         has_confirmed_writes: Something in it must be durable before words may leave.
+        outer: The open transaction around this one, if both are transactions.
     """
 
-    __slots__ = ("alarm", "has_confirmed_writes", "is_begun", "is_open", "savepoint")
+    __slots__ = (
+        "alarm", "has_confirmed_writes", "is_begun", "is_open", "outer", "savepoint",
+    )  # fmt: skip
 
     def __init__(self, alarm: StoredAlarm) -> None:
         self.alarm = alarm
@@ -33,3 +36,4 @@ class Frame:
         self.is_begun = False
         self.is_open = True
         self.has_confirmed_writes = False
+        self.outer: Frame | None = None

@@ -10,12 +10,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.arguments import key_range, merged_options, wrong_type
+from emulator.durable_objects.guarded import Guarded
 from emulator.durable_objects.key_value_table import MISSING
 from emulator.durable_objects.settled import Rejected, Settled
 from emulator.errors import JsTypeError
 from emulator.values import JsDict, JsMap, undefined
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from emulator.durable_objects.key_value_table import KeyValueTable
     from emulator.durable_objects.kv_backed import Overlay
 
@@ -42,11 +45,15 @@ class KeyValue:
 
     __slots__ = ("_owner", "_table")
 
-    def __init__(self, table: KeyValueTable | Overlay, owner: str) -> None:
+    def __init__(self, table: KeyValueTable | Overlay | Guarded, owner: str) -> None:
         self._table = table
         self._owner = owner
 
-    def get(self, key: object, options: object, keywords: dict[str, Any]) -> Any:
+    def behind(self, check: Callable[[str], None]) -> KeyValue:
+        """The same, and each call is told to `check` before the table is touched."""
+        return KeyValue(Guarded(self._table, check), self._owner)
+
+    def get(self, key: object, options: object, keywords: dict[str, Any]) -> Awaitable[Any]:
         """See `DurableObjectStorage.get`."""
         try:
             if options is not undefined or keywords:
@@ -60,7 +67,9 @@ class KeyValue:
             return Rejected[Any](error)
         return Settled(None if value is MISSING or value is undefined else value)
 
-    def put(self, key: object, value: object, options: object, keywords: dict[str, Any]) -> Any:
+    def put(
+        self, key: object, value: object, options: object, keywords: dict[str, Any]
+    ) -> Awaitable[Any]:
         """See `DurableObjectStorage.put`."""
         try:
             if isinstance(key, _OBJECTS):
@@ -86,10 +95,9 @@ class KeyValue:
             raise JsTypeError(_PUT_SHAPES)
         given = merged_options(options, keywords, "put", self._owner, 2, "PutOptions")
         present = {key: value for key, value in entries.items() if value is not undefined}
-        if present:
-            self._table.put_many(present, confirmed=not given.get("allowUnconfirmed"))
+        self._table.put_many(present, confirmed=not given.get("allowUnconfirmed"))
 
-    def delete(self, key: object, options: object, keywords: dict[str, Any]) -> Any:
+    def delete(self, key: object, options: object, keywords: dict[str, Any]) -> Awaitable[Any]:
         """See `DurableObjectStorage.delete`."""
         try:
             given = _NO_OPTIONS
@@ -106,11 +114,13 @@ class KeyValue:
         except Exception as error:
             return Rejected[Any](error)
 
-    def list(self, options: object, keywords: dict[str, Any]) -> Any:
+    def list(self, options: object, keywords: dict[str, Any]) -> Awaitable[Any]:
         """See `DurableObjectStorage.list`."""
         try:
             given = merged_options(options, keywords, "list", self._owner, 1, "ListOptions")
-            rows = self._table.rows(key_range(given))
+            keys = key_range(given)
+            # Nothing can be in it: not even a transaction that is over is asked.
+            rows = () if keys.is_empty else self._table.rows(keys)
         except Exception as error:
             return Rejected[Any](error)
         return Settled(JsDict(rows))

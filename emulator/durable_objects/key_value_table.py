@@ -125,6 +125,8 @@ class KeyValueTable:
 
     def put_many(self, entries: dict[Any, Any], *, confirmed: bool = True) -> None:
         """Store several pairs, all or none."""
+        if not entries:
+            return
         self._limits.check_write(len(entries))
         enhanced = self.has_enhanced_errors
         rows = [

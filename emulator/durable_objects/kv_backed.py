@@ -136,6 +136,8 @@ class Overlay:
 
     def put_many(self, entries: dict[Any, Any], *, confirmed: bool = True) -> None:
         """Store several pairs, all or none."""
+        if not entries:
+            return
         self._units.begin_read()
         enhanced = self._table.has_enhanced_errors
         rows = {

@@ -182,6 +182,7 @@ def send_call(
     given: Given,
     *,
     lane: Hashable,
+    refusal: JsException | None = None,
 ) -> RpcPromise:
     """Send a call.
 
@@ -191,6 +192,7 @@ def send_call(
         start: Runs it where it arrives.
         given: What is called, and with what.
         lane: Calls of one lane arrive in the order in which they were made.
+        refusal: It does not leave, though its arguments are checked.
 
     Returns:
         The answer, or its refusal.
@@ -202,6 +204,9 @@ def send_call(
         call = RpcCall(context, operation, given)
     except JsException as error:
         return rejected_call(context, error)
+    if refusal is not None:
+        call.drop()
+        return rejected_call(context, refusal)
     promise = RpcPromise(loop=context.loop)
     promise._call = call
     promise._holder = context

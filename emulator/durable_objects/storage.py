@@ -80,8 +80,6 @@ class DurableObjectStorage(JsObject):
             hooks, record.database, on_alarm_change=record.alarm_changed
         )
         limits = record.kind.limits
-        #: Closures of `transaction` that run, rolled back or not.
-        self._closure_count = 0
         self._is_local = limits.is_local
         clock = record.simulation.clock
         storage = record.kind.storage
@@ -133,7 +131,7 @@ class DurableObjectStorage(JsObject):
         found = self._pairs.get(key, options, keywords)
         if self._cache is not None:
             found = self._cache.read(key, options, keywords, found)
-        return found  # type: ignore[no-any-return]
+        return found
 
     def put(
         self,
@@ -151,7 +149,7 @@ class DurableObjectStorage(JsObject):
         """
         if self._cache is not None:
             self._cache.learn(key)
-        return self._pairs.put(key, value, options, keywords)  # type: ignore[no-any-return]
+        return self._pairs.put(key, value, options, keywords)
 
     def delete(
         self, key: object = undefined, options: object = undefined, **keywords: Any
@@ -167,7 +165,7 @@ class DurableObjectStorage(JsObject):
         """
         if self._cache is not None:
             self._cache.learn(key)
-        return self._pairs.delete(key, options, keywords)  # type: ignore[no-any-return]
+        return self._pairs.delete(key, options, keywords)
 
     def list(self, options: object = undefined, **keywords: Any) -> Awaitable[Any]:
         """Read the pairs of a range, in UTF-8 order of the keys.
@@ -181,7 +179,7 @@ class DurableObjectStorage(JsObject):
         found = self._pairs.list(options, keywords)
         if self._cache is not None:
             found = self._cache.read(undefined, options, keywords, found)
-        return found  # type: ignore[no-any-return]
+        return found
 
     def deleteAll(self, options: object = undefined, **keywords: Any) -> Awaitable[None]:
         """Remove everything: pairs, tables, and the alarm (since 2026-02-24)."""
@@ -195,8 +193,7 @@ class DurableObjectStorage(JsObject):
     def _delete_all(self) -> None:
         units = self._units
         self._hooks.check_alive()
-        if self._closure_count and self._cache is None:
-            # Whatever was rolled back (measured).
+        if units.transaction is not None:
             raise JsException(DELETE_ALL_REFUSED)
         # Inside of `transactionSync` it takes the savepoints with it.
         units.keep_savepoints()
@@ -218,7 +215,7 @@ class DurableObjectStorage(JsObject):
 
         While the handler runs it is None until a new alarm is set.
         """
-        return self._alarms.get(options, keywords)  # type: ignore[no-any-return]
+        return self._alarms.get(options, keywords)
 
     def setAlarm(
         self, scheduledTime: object = undefined, options: object = undefined, **keywords: Any
@@ -230,11 +227,11 @@ class DurableObjectStorage(JsObject):
                 counts as now.
             options: `allowUnconfirmed`, `allowConcurrency`.
         """
-        return self._alarms.set(scheduledTime, options, keywords)  # type: ignore[no-any-return]
+        return self._alarms.set(scheduledTime, options, keywords)
 
     def deleteAlarm(self, options: object = undefined, **keywords: Any) -> Awaitable[None]:
         """Delete the alarm, if there is one."""
-        return self._alarms.delete(options, keywords)  # type: ignore[no-any-return]
+        return self._alarms.delete(options, keywords)
 
     # -- transactions ----------------------------------------------------------------------
 
@@ -260,15 +257,11 @@ class DurableObjectStorage(JsObject):
             return Rejected(error)
 
         async def run() -> Any:
-            self._closure_count += 1
-            try:
-                if self._cache is not None:
-                    return await self._run_overlaid(closure)
-                return await run_transaction(
-                    self._units, closure, pairs=self._txn_pairs, alarms=self._txn_alarms
-                )
-            finally:
-                self._closure_count -= 1
+            if self._cache is not None:
+                return await self._run_overlaid(closure)
+            return await run_transaction(
+                self._units, closure, pairs=self._txn_pairs, alarms=self._txn_alarms
+            )
 
         return self._hooks.critical_section(run, breaks=False)
 

@@ -110,11 +110,9 @@ class DurableObjectStub(RemoteProperties):
         is_call: bool,
     ) -> RpcPromise:
         context, refused = self._user()
-        if refused is None:
-            broken = self._broken()
-            refused = None if broken is None else broken.as_seen(is_fetch=False)
         if refused is not None:
             return rejected_call(context, refused)
+        broken = self._broken()
         namespace = self._namespace
         key = path[0] if len(path) == 1 else ".".join(path)
         return send_call(
@@ -123,6 +121,7 @@ class DurableObjectStub(RemoteProperties):
             lambda call: self._awake(is_fetch=False).rpc(call),
             (path, args, kwargs, is_call),
             lane=namespace.lane(self.id, is_fetch=False),
+            refusal=None if broken is None else broken.as_seen(is_fetch=False),
         )
 
     def _user(self) -> tuple[IoContext, JsException | None]:

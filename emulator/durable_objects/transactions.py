@@ -58,15 +58,15 @@ class DurableObjectTransaction:
     ) -> None:
         self._units = units
         self._frame = frame
-        self._pairs = pairs
-        self._alarms = alarms
+        self._pairs = pairs.behind(self._check)
+        self._alarms = alarms.behind(self._check)
         self._is_over = False
 
     def get(
         self, key: object = undefined, options: object = undefined, **keywords: Any
     ) -> Awaitable[Any]:
         """See `DurableObjectStorage.get`."""
-        return self._refused("get()") or self._pairs.get(key, options, keywords)
+        return self._pairs.get(key, options, keywords)
 
     def put(
         self,
@@ -76,31 +76,31 @@ class DurableObjectTransaction:
         **keywords: Any,
     ) -> Awaitable[None]:
         """See `DurableObjectStorage.put`."""
-        return self._refused("put()") or self._pairs.put(key, value, options, keywords)
+        return self._pairs.put(key, value, options, keywords)
 
     def delete(
         self, key: object = undefined, options: object = undefined, **keywords: Any
     ) -> Awaitable[Any]:
         """See `DurableObjectStorage.delete`."""
-        return self._refused("delete()") or self._pairs.delete(key, options, keywords)
+        return self._pairs.delete(key, options, keywords)
 
     def list(self, options: object = undefined, **keywords: Any) -> Awaitable[Any]:
         """See `DurableObjectStorage.list`."""
-        return self._refused("list()") or self._pairs.list(options, keywords)
+        return self._pairs.list(options, keywords)
 
     def getAlarm(self, options: object = undefined, **keywords: Any) -> Awaitable[Any]:
         """See `DurableObjectStorage.getAlarm`."""
-        return self._refused("getAlarm()") or self._alarms.get(options, keywords)
+        return self._alarms.get(options, keywords)
 
     def setAlarm(
         self, scheduledTime: object = undefined, options: object = undefined, **keywords: Any
     ) -> Awaitable[None]:
         """See `DurableObjectStorage.setAlarm`."""
-        return self._refused("setAlarm()") or self._alarms.set(scheduledTime, options, keywords)
+        return self._alarms.set(scheduledTime, options, keywords)
 
     def deleteAlarm(self, options: object = undefined, **keywords: Any) -> Awaitable[None]:
         """See `DurableObjectStorage.deleteAlarm`."""
-        return self._refused("deleteAlarm()") or self._alarms.delete(options, keywords)
+        return self._alarms.delete(options, keywords)
 
     def deleteAll(self, *arguments: object) -> Awaitable[None]:
         """Always refused: a transaction cannot hold it."""
@@ -134,12 +134,12 @@ class DurableObjectTransaction:
         else:
             units.roll_back(frame)
 
-    def _refused(self, call: str) -> Rejected[Any] | None:
+    def _check(self, call: str) -> None:
         if self._is_over:
-            return Rejected(JsException(_already_committed(call)))
+            raise JsException(_already_committed(call))
         if not self._frame.is_open:
-            return Rejected(JsException(f"Cannot {call} on rolled back transaction"))
-        return None
+            message = f"Cannot {call} on rolled back transaction"
+            raise JsException(message)
 
     def __repr__(self) -> str:
         state = "over" if self._is_over else "open" if self._frame.is_open else "rolled back"
@@ -170,7 +170,10 @@ async def run_transaction(
     """
     await units.wait_committed()
     frame = units.push(is_transaction=True)
-    return await run_closure(closure, DurableObjectTransaction(units, frame, pairs, alarms))
+    try:
+        return await run_closure(closure, DurableObjectTransaction(units, frame, pairs, alarms))
+    finally:
+        units.transaction = frame.outer
 
 
 async def run_closure(

@@ -54,6 +54,8 @@ class WriteUnits:
         frames: What is open, outermost first.
         queries: What the worker's SQL is reading.
         is_in_transaction: SQLite is between BEGIN and COMMIT.
+        transaction: The one whose closure began last and runs, rolled back or not; when it is
+            over, the one around it, unless that was rolled back (measured on workerd).
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class WriteUnits:
         self._on_alarm_change = on_alarm_change
         self.frames: list[Frame] = []
         self.is_in_transaction = False
+        self.transaction: Frame | None = None
         self._unit: Frame | None = None
         self._has_closed_units = False
         self._is_flush_scheduled = False
@@ -186,6 +189,10 @@ class WriteUnits:
             self._open_unit()
         frame = Frame(self.database.alarm.now)
         self.frames.append(frame)
+        if is_transaction:
+            around = self.transaction
+            frame.outer = around if around is None or around.is_open else around.outer
+            self.transaction = frame
         return frame
 
     def commit(self, frame: Frame) -> None:
