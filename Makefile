@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 NODE_SIDE := fixtures/workerd
 NODE_READY := $(NODE_SIDE)/node_modules/.ready
 
-.PHONY: export test setup lint types pytest bench differential planted clean
+.PHONY: export test setup lint types pytest bench differential coverage planted recall sqlite347 clean
 
 export: $(READY)
 	$(BIN)/amber export fixtures/garden --out export.zip
@@ -60,9 +60,23 @@ coverage: $(READY)
 		-m emulator torture --count 1000 --seeds 1
 	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=95
 
-# Whether the comparison with workerd notices mistakes: a quarter of an hour.
+# Whether the comparison with workerd notices mistakes: seven minutes.
 planted: $(READY) $(NODE_READY)
 	$(BIN)/python tests/conformance/planted/run.py $(PLANTED_ARGS)
+
+# The named programs with the SQLite that workerd has; all else runs with the one installed.
+SQLITE347 := $(VENV)/sqlite-3.47
+sqlite347: $(SQLITE347)
+	PYTHONPATH=$(SQLITE347) $(BIN)/python -c 'import apsw; print("SQLite", apsw.sqlite_lib_version())'
+	PYTHONPATH=$(SQLITE347) $(BIN)/python -m emulator conform fixtures/programs/*.json \
+		--against recordings
+
+$(SQLITE347): $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --target $@ 'apsw==3.47.*'
+
+# Whether exploration finds planted bugs, and leaves their repaired twins alone: two minutes.
+recall: $(READY)
+	$(BIN)/python tests/mutants/recall.py $(RECALL_ARGS)
 
 clean:
 	rm -rf $(VENV) $(NODE_SIDE)/node_modules build dist *.egg-info export.zip

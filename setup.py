@@ -18,7 +18,8 @@ STUBS = {
 NODE_SIDE = Path("fixtures/workerd")
 NODE_FILES = (
     *("package.json", "package-lock.json", ".npmrc"),
-    *("driver.mjs", "front.mjs", "sockets.mjs"),
+    *("driver.mjs", "fault_answers.mjs", "faults.mjs", "front.mjs", "operations.mjs"),
+    *("shim.mjs", "sockets.mjs"),
 )
 NODE_FOLDERS = ("amber", "programs")
 

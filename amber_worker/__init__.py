@@ -3,8 +3,9 @@
 Rooms: `worker` (routes), `auth`, `export_job` (the Durable Object), `export_state` (what it
 keeps), `export_row` (what D1 is told), `file_rows` (which files), `allowance` (what one alarm
 may do), `archive_step` (what one alarm copies), `archive_upload` (parts), `zip_stream`,
-`zip_names`, `manifest`, `options` (what `emulator.Miniflare` needs), `contract` (the laws of
-every such worker) and `cli` (`amber export`, `amber contract`).
+`zip_names`, `manifest`, `options` (what `emulator.Miniflare` needs), `contract` (what every
+such worker answers), `laws` (what is true of any export, whatever goes wrong), `chaos` (exports
+in which it does) and `cli` (`amber export`, `amber contract`, `amber chaos`).
 
     async with emulator.Miniflare(**amber_worker.options()) as mf: ...
 

@@ -2,8 +2,9 @@
 
 - `run`: like `asyncio.run`, on a fresh simulated loop.
 - `Miniflare`: a worker with its Durable Objects, R2, D1 and services.
+- `explore`: a scenario in every world that differs by a few faults, crashes and orders.
 - `faults`: rules for what goes wrong: missing, vanish, error, latency, crash.
-- `schedules`: what decides where the platform leaves a choice: fifo, random.
+- `schedules`: what decides where the platform leaves a choice: fifo, random, pct, replay.
 - `testing`: helpers for Durable Objects, and the pytest plugin.
 - `errors`: what a worker catches (`JsException`), and what a test does.
 - `emulator.workerd.Miniflare`: the same on the real runtime; import it from there.
@@ -23,15 +24,17 @@ from emulator.sdk import finder as _finder
 
 if TYPE_CHECKING:
     from emulator import faults, schedules, testing
+    from emulator.exploration import explore
     from emulator.http.miniflare import Miniflare
     from emulator.simulation.runner import run
 
-__all__ = ["Miniflare", "faults", "run", "schedules", "testing"]
+__all__ = ["Miniflare", "explore", "faults", "run", "schedules", "testing"]
 
 _finder.install()
 
 _HOMES = {
     "Miniflare": "emulator.http.miniflare",
+    "explore": "emulator.exploration",
     "run": "emulator.simulation.runner",
 }
 _ROOMS = ("errors", "faults", "schedules", "testing")

@@ -7,6 +7,7 @@ import sys
 
 from emulator.conformance import command, differential_command, torture_command
 from emulator.hash_seed import fix_hash_seed
+from emulator.testing import replay_command
 
 
 def run(arguments: list[str]) -> int:
@@ -30,10 +31,15 @@ def run(arguments: list[str]) -> int:
         "torture", help="run random programs here under faults, crashes and every profile"
     )
     torture_command.add_arguments(torture)
+    replay = commands.add_parser(
+        "replay", help="run a world that failed once more, by its token"
+    )
+    replay_command.add_arguments(replay)
     options = parser.parse_args(arguments)
     rooms = {
         "conform": command.run_command,
         "differential": differential_command.run_command,
+        "replay": replay_command.run_command,
         "torture": torture_command.run_command,
     }
     return rooms[options.command](options)

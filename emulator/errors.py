@@ -9,7 +9,12 @@ that says what, where and what to do. Leaves to others: when to raise them.
     - SimulationDeadlock         somebody waits and nothing can ever wake him
     - SimulationRunaway          events, or simulated time, without end
     - SimulationEscape           a real clock, socket, thread or process was asked for
+    - NotAtRest                  what was accepted goes on, or waits, for ever
+    - SimulationDiverged         two runs of one world did not do the same
+  + ExplorationFailure           a world fails, found by exploration; also an AssertionError
+  + MonitorFailure               what a monitor demands does not hold; also an AssertionError
   + WorldError                   a world was used outside its life or on another loop
+    - UnsupportedByTarget        the real runtime was asked for what only simulated time has
   + UpgradeRefused               a test asked for a WebSocket, and the worker opened none
   + WebSocketClosed              a test uses a WebSocket that has ended
   + ForgottenAwait               an async call was made, and nobody awaited it
@@ -34,15 +39,20 @@ __all__ = [
     "DeadInstance",
     "DurableObjectAbort",
     "EmulatorError",
+    "ExplorationFailure",
     "ForgottenAwait",
     "JsException",
     "JsRangeError",
     "JsTypeError",
+    "MonitorFailure",
     "NodeMissing",
+    "NotAtRest",
     "SimulationDeadlock",
+    "SimulationDiverged",
     "SimulationError",
     "SimulationEscape",
     "SimulationRunaway",
+    "UnsupportedByTarget",
     "UpgradeRefused",
     "WebSocketClosed",
     "WorldError",
@@ -85,8 +95,71 @@ class SimulationEscape(SimulationError):
     """Code asked for a real clock, socket, thread or process inside a simulation."""
 
 
+class NotAtRest(SimulationError, AssertionError):
+    """Faults have ended, and what was accepted goes on without end, or is never answered.
+
+    Attributes:
+        waiters: One sentence for each task that waits: who, for what, and where.
+    """
+
+    def __init__(self, message: str, waiters: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.waiters = waiters
+
+
+class SimulationDiverged(SimulationError):
+    """Two runs of one world did not do the same: something is not decided by the seed."""
+
+
+class ExplorationFailure(EmulatorError, AssertionError):
+    """A scenario fails in a world that the platform allows. Its cause is the error itself.
+
+    Attributes:
+        deviations: What the world differs from the calm run by; empty if that fails itself.
+        token: Replays the world.
+        sentences: What happens in it, one sentence for each deviation.
+        worlds: How many worlds were run until it was found.
+        error: What the scenario raised.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        deviations: tuple[Any, ...],
+        token: str,
+        sentences: tuple[str, ...],
+        worlds: int,
+        error: BaseException | None,
+    ) -> None:
+        super().__init__(message)
+        self.deviations = deviations
+        self.token = token
+        self.sentences = sentences
+        self.worlds = worlds
+        self.error = error
+
+
+class MonitorFailure(EmulatorError, AssertionError):
+    """What a monitor demands of a world does not hold.
+
+    Attributes:
+        monitor: What it demands, in words.
+        time_ms: When it failed, epoch milliseconds; None is after all runs.
+    """
+
+    def __init__(self, message: str, *, monitor: str, time_ms: int | None) -> None:
+        super().__init__(message)
+        self.monitor = monitor
+        self.time_ms = time_ms
+
+
 class WorldError(EmulatorError):
     """A world was used after its end, before its start, or on another loop."""
+
+
+class UnsupportedByTarget(WorldError):
+    """The real runtime, or a deployed worker, cannot do what only simulated time can."""
 
 
 class UpgradeRefused(EmulatorError):

@@ -21,8 +21,8 @@ def fix_hash_seed(module: str) -> None:
     Args:
         module: What `python -m` runs.
     """
-    if os.environ.get(_NAME) == "0":
-        return
+    if os.environ.get(_NAME) == "0" or sys.gettrace() is not None:
+        return  # A debugger would lose the new process.
     environment = {**os.environ, _NAME: "0"}
     words = [sys.executable, "-m", module, *sys.argv[1:]]
     if os.name == "nt":

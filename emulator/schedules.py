@@ -8,6 +8,13 @@ else.
 
 from __future__ import annotations
 
-from emulator.simulation.schedules import Schedule, fifo, random
+from emulator.simulation.schedules import (
+    Schedule,
+    fifo,
+    from_hypothesis,
+    pct,
+    random,
+    replay,
+)
 
-__all__ = ["Schedule", "fifo", "random"]
+__all__ = ["Schedule", "fifo", "from_hypothesis", "pct", "random", "replay"]

@@ -19,11 +19,13 @@ FUNCTION_LINES_MAX = 70
 FLOORS = (
     ("emulator.errors", "emulator.hash_seed", "emulator.limits", "emulator.usage"),
     ("emulator.simulation",),
-    ("emulator.faults", "emulator.schedules", "emulator.web"),
+    ("emulator.schedules", "emulator.web"),
     ("emulator.values",),
     ("emulator.sqlite",),
     ("emulator.durable_objects",),
     ("emulator.bindings",),
+    ("emulator.catalogue",),
+    ("emulator.faults",),
     ("emulator.sdk",),
     ("emulator.runtime",),
     ("emulator.http",),
@@ -57,22 +59,27 @@ LICENCES = {
         "amber_worker/cli/judging.py",
     ),
     "_pytest": ("emulator/testing/pytest_plugin/",),
-    "threading": ("emulator/simulation/ambient.py", "emulator/workerd/driver.py"),
-    "socket": ("emulator/simulation/ambient.py",),
+    "threading": ("emulator/simulation/escapes.py", "emulator/workerd/driver.py"),
+    "socket": ("emulator/simulation/escapes.py",),
     "subprocess": (
         "emulator/hash_seed.py",
-        "emulator/simulation/ambient.py",
+        "emulator/simulation/escapes.py",
         "emulator/workerd/",
+        "amber_worker/chaos/",
         "amber_worker/cli.py",
         "amber_worker/cli/",
     ),
     "freezegun": (),
     "time_machine": ("emulator/simulation/ambient.py",),
-    "hypothesis": ("emulator/testing/", "emulator/conformance/"),
+    "hypothesis": (
+        "emulator/testing/",
+        "emulator/conformance/",
+        "emulator/simulation/schedules.py",
+    ),
 }
 
 #: What the worker's own modules may import, so that they would run on Cloudflare.
-WORKER_MODULES = re.compile(r"amber_worker/(?!cli|contract|__init__)")
+WORKER_MODULES = re.compile(r"amber_worker/(?!chaos|cli|contract|laws|__init__)")
 WORKER_MAY_IMPORT = {"workers", "js", "pyodide", "zipstream", "amber_worker"}
 
 BANNED_CALLS = {

@@ -211,7 +211,7 @@ def test_a_connection_of_a_failed_call_is_free_again():
             worker=Front,
             r2_buckets=["BUCKET"],
             limits={"connections_max": 1},
-            faults=[faults.error("lost", operation="r2.head", nth=[1, 2])],
+            faults=[faults.error(op="r2.head", nth=[1, 2], message="lost")],
         ) as mf:
             return [(await mf.dispatch_fetch("http://x/0-2")).text for _ in range(2)]
 

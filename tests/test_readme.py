@@ -64,7 +64,9 @@ def test_the_program_runs_and_one_seed_is_one_digest(folder: Path) -> None:
 def test_the_rules_are_rules(folder: Path) -> None:
     printed = output_of(folder, "-c", "from rules import rules; print(*rules, sep='\\n')")
     assert printed.splitlines() == [
-        "faults.vanish(key='u1/photo.jpg')",
-        "faults.error(operation='r2.uploadPart', nth=1, when='after')",
-        "faults.crash('before', operation='storage.flush', nth=2)",
+        "faults.vanish('BUCKET', key='u1/photo.jpg')",
+        "faults.error('DB', op='run', sql='UPDATE jobs*', nth=2, after_effect=True)",
+        "faults.crash('JOBS', after='r2.uploadPart', nth=1)",
+        "faults.duplicate_alarm('JOBS', object='user-*', nth=1)",
+        "faults.latency((5, 500), 'AUTH', probability=0.1)",
     ]

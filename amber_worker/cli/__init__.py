@@ -3,7 +3,7 @@
 Promises: exit status 0 when the export completed (missing files are named, and no
 failure), 1 when it failed, 2 when the command cannot be meant, 130 after Ctrl-C; one seed
 gives one trace. Leaves to others: which files (`folder`), the export itself (`exporting`),
-what is shown (`report`), and the contract (`judging`).
+what is shown (`report`), the contract (`judging`), and exports in trouble (`chaos`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from amber_worker.cli import judging
+from amber_worker.cli import chaos, judging
 from amber_worker.cli.folder import PRODUCTS, FolderError, scan, shown
 from emulator.hash_seed import fix_hash_seed
 
@@ -45,6 +45,14 @@ def _parser() -> argparse.ArgumentParser:
             help="judge a worker by the contract of Amber's exports",
             description="Judge a worker by the contract of Amber's exports: each law is kept, "
             "broken with the evidence, or not applicable with the reason.",
+        )
+    )
+    chaos.declare(
+        commands.add_parser(
+            "chaos",
+            help="explore exports under faults, crashes and other orders",
+            description="Explore exports under faults, crashes and other orders, and judge "
+            "each by the laws of an export.",
         )
     )
     return parser
@@ -129,6 +137,8 @@ def run_command(argv: list[str]) -> int:
     try:
         if arguments.command == "contract":
             return judging.run_contract(arguments, argv[argv.index("contract") + 1 :])
+        if arguments.command == "chaos":
+            return chaos.run_chaos(arguments)
         return _export(arguments)
     except (FolderError, OSError) as error:
         sys.stderr.write(f"amber: {error}\n")

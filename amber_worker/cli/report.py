@@ -18,7 +18,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from amber_worker.cli.exporting import ExportOutcome
 
-__all__ = ["Report"]
+__all__ = ["Report", "printable"]
 
 
 @final
@@ -61,7 +61,7 @@ class Report:
     def skipped(self, lines: tuple[str, ...]) -> None:
         """Name what is not exported."""
         for line in lines:
-            sys.stderr.write(f"amber: warning: {_printable(line)}\n")
+            sys.stderr.write(f"amber: warning: {printable(line)}\n")
 
     def loading(self, done: int, total: int) -> None:
         """So many of the files are loaded."""
@@ -116,10 +116,10 @@ class Report:
             )
         self._output.print(table)
         for line in outcome.missing:
-            told = f"missing: {_printable(line)}"
+            told = f"missing: {printable(line)}"
             self._output.print(told, markup=False, highlight=False, soft_wrap=True)
         if outcome.status != "completed":
-            told = _printable(f"the export {outcome.status}: {outcome.error}")
+            told = printable(f"the export {outcome.status}: {outcome.error}")
             self._output.print(told, markup=False, highlight=False, soft_wrap=True)
         self._output.print(
             f"{outcome.file_count:,} files, {outcome.size_bytes:,} bytes, "
@@ -130,6 +130,6 @@ class Report:
         )
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     """A line that commands no terminal: files have names of any kind."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

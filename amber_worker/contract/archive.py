@@ -53,6 +53,8 @@ class Archive:
     def __init__(self, data: bytes, told: str) -> None:
         self.data = data
         self.told = told
+        #: What was read so far, by the places of the entries' headers.
+        self._contents: dict[int, bytes] = {}
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
@@ -94,9 +96,15 @@ class Archive:
         """
         found = self.entry(entry) if isinstance(entry, str) else entry
         try:
-            return self._zip.read(found)
+            return self._read(found)
         except _UNREADABLE as error:
             raise LawBroken(f"{self.told}: {_unreadable(found, error)}") from error
+
+    def _read(self, entry: zipfile.ZipInfo) -> bytes:
+        content = self._contents.get(entry.header_offset)
+        if content is None:
+            content = self._contents[entry.header_offset] = self._zip.read(entry)
+        return content
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -146,7 +154,7 @@ class Archive:
 
     def _problem(self, entry: zipfile.ZipInfo) -> str | None:
         try:
-            size_bytes = len(self._zip.read(entry))
+            size_bytes = len(self._read(entry))
         except _UNREADABLE as error:
             return _unreadable(entry, error)
         if size_bytes != entry.file_size:

@@ -77,12 +77,13 @@ class Storage:
     Args:
         database: D1.
         bucket: R2.
+        first: The number in the id of the first row.
     """
 
-    def __init__(self, database: Any, bucket: Any) -> None:
+    def __init__(self, database: Any, bucket: Any, *, first: int = 0) -> None:
         self.database = database
         self.bucket = bucket
-        self._count = 0
+        self._count = first
 
     async def add_user(self, user_id: str) -> None:
         """Write the row that a user's other rows refer to."""

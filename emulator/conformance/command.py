@@ -66,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "that are new or were changed",
     )
     parser.add_argument(
+        "--exitfirst",
+        "-x",
+        action="store_true",
+        help="with --against: stop at the first program that is to be looked at",
+    )
+    parser.add_argument(
         "--anew", action="store_true", help="with --record: run all of them, not only the new"
     )
     what.add_argument(
@@ -118,10 +124,10 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigurationError(message)
     if options.against == "workerd":
         real = {o["program"]: o for o in _outcomes(programs, "workerd", 0)}
-        return _compare(programs, real, [], options.seed)
+        return _compare(programs, real, [], options)
     recorded, missing = _recorded(themes)
     present = [program for program in programs if program.name in recorded]
-    return _compare(present, recorded, missing, options.seed)
+    return _compare(present, recorded, missing, options)
 
 
 def _recorded(themes: dict[Path, list[Program]]) -> tuple[dict[str, Any], list[str]]:
@@ -188,22 +194,29 @@ def _record(themes: dict[Path, list[Program]], *, is_anew: bool) -> None:
 
 
 def _compare(
-    programs: Sequence[Program], real: dict[str, Any], complaints: list[str], seed: int
+    programs: Sequence[Program],
+    real: dict[str, Any],
+    complaints: list[str],
+    options: argparse.Namespace,
 ) -> int:
     from emulator.conformance.emulator_target import run_program
 
     declared = divergences.read()
-    missing_count = len(complaints)
+    count = len(complaints)  # Those that are recorded nowhere.
+    told = 0
     for program in programs:
-        text = complaint(program, real[program.name], run_program(program, seed=seed), declared)
+        if complaints and options.exitfirst:
+            break
+        count += 1
+        told += sum(program.name in entry.programs for entry in declared)
+        outcome = run_program(program, seed=options.seed)
+        text = complaint(program, real[program.name], outcome, declared)
         if text:
             complaints.append(text)
     for text in complaints:
         sys.stdout.write(f"{text}\n\n")
-    told = sum(program.name in entry.programs for program in programs for entry in declared)
     sys.stdout.write(
-        f"{_counted(len(programs) + missing_count)}: "
-        f"{len(programs) + missing_count - len(complaints) - told} the same, "
+        f"{_counted(count)}: {count - len(complaints) - told} the same, "
         f"{told} declared to differ, {len(complaints)} to be looked at\n"
     )
     return 1 if complaints else 0

@@ -153,8 +153,8 @@ class Members(Ancestor):
         self._kept = function.dup()
 
     async def callKept(self, *args: Any) -> Any:
-        """What the kept function gives."""
-        return await self._kept(*args)
+        """What the kept function gives; nothing if the object has lost its memory."""
+        return None if self._kept is None else await self._kept(*args)
 
 
 setattr(Members, "with space", lambda self: "space")

@@ -16,6 +16,8 @@ from emulator.conformance.program import Program, checked
 from emulator.simulation.randomness import Randomness
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from emulator.simulation.randomness import Stream
     from emulator.simulation.rules import Rule
 
@@ -44,7 +46,12 @@ _CALLS: Final = (
     "websocket.message", "websocket.close",
 )  # fmt: skip
 #: What a crash may meet besides.
-_INSTANTS: Final = ("storage.flush", "storage.flush", "alarm.ack")
+_INSTANTS: Final = ("storage.flush", "storage.flush", "alarm.deliver", "alarm.ack")
+_KINDS: Final = (
+    "error", "latency", "flush", "crash", "crash", "restart", "missing", "vanish", "overloaded",
+    "reset", "truncate", "corrupt_size", "evict", "flush_failure", "late_alarm",
+    "duplicate_alarm",
+)  # fmt: skip
 _FAULTS_MAX: Final = 3
 _NTH_MAX: Final = 4
 #: Milliseconds from the beginning of a step to what a test does amid it.
@@ -123,20 +130,25 @@ def ordeal(program: Program, seed_number: int) -> Ordeal:
 def _rule(stream: Stream) -> Rule:
     call = stream.choice(_CALLS)
     nth = stream.randint(1, _NTH_MAX)
-    when: Any = stream.choice(("before", "after"))
-    match stream.choice(("error", "latency", "flush", "crash", "instant", "missing", "vanish")):
+    is_after = bool(stream.randrange(2))
+    match stream.choice(_KINDS):
         case "error":
-            return faults.error(operation=call, nth=nth, when=when)
+            return faults.error(op=call, nth=nth, after_effect=is_after)
         case "latency":
-            return faults.latency(stream.choice((1, 5, 300)), operation=call, when=when)
+            return faults.latency(stream.choice((1, 5, 300)), op=call, after_effect=is_after)
         case "flush":
             delay = stream.choice((1, 3, 300, 40_000))
-            return faults.latency(delay, operation="storage.flush", nth=nth)
-        case "crash":
-            return faults.crash(when, operation=call, nth=nth)
-        case "instant":
-            return faults.crash(when, operation=stream.choice(_INSTANTS), nth=nth)
-        case "missing":
-            return faults.missing(nth=nth)
-        case _:
-            return faults.vanish(nth=nth)
+            return faults.latency(delay, op="storage.flush", nth=nth)
+        case "crash" | "restart" as kind:
+            made: Callable[..., Rule] = getattr(faults, kind)
+            at = stream.choice((call, *_INSTANTS))
+            return made(**{"after" if is_after else "before": at}, nth=nth)
+        case "flush_failure":
+            return faults.flush_failure(nth=nth, after_effect=is_after)
+        case "late_alarm":
+            return faults.late_alarm(delay=stream.choice((1, 250, 60_000)), nth=nth)
+        case "truncate":
+            return faults.truncate(nth=nth, breaks=True)  # A silent end would fool the laws.
+        case kind:
+            made = getattr(faults, kind)
+            return made(nth=nth)

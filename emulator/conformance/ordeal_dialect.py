@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from emulator.durable_objects.relaxed_call import note_arguments, relaxed_call
 from emulator.durable_objects.websocket import WebSocketPair
 from emulator.durable_objects.websockets import WebSocketRequestResponsePair
 from emulator.errors import JsException, WorldError
@@ -226,6 +228,35 @@ async def _uncloneable(state: DurableObjectState) -> None:
     same("nothing of a refused put is there", await storage.list(prefix=_KEY), before)
 
 
+async def _handlers(state: DurableObjectState) -> None:
+    """A handler is given as many arguments as it names; if it wants more, it is told which."""
+
+    def given(*rest: int) -> int:
+        return len(rest)
+
+    takes = (
+        lambda: 0,
+        lambda one: one,
+        given,
+        partial(given, 1),
+        partial(lambda _, two: two, 1),
+    )
+    same(
+        "a handler takes what it names",
+        [relaxed_call(handler, 7, 8) for handler in takes],
+        [0, 7, 2, 3, 7],
+    )
+    for handler, notes in (
+        (lambda one, two: one + two, ["<lambda> is called with one: let it take these"]),
+        (lambda one: one, []),
+        (iter, []),
+    ):
+        error = TypeError("from within")
+        note_arguments(error, handler, "one", 1)
+        told = [note.rpartition(".")[2] for note in getattr(error, "__notes__", [])]
+        same("a handler that wants more is told", told, notes)
+
+
 async def late(use: Callable[[], Any]) -> None:
     """What is used after its world has ended is refused, with a word why."""
     try:
@@ -243,6 +274,7 @@ INSIDE: Final[Mapping[str, Callable[[DurableObjectState], Awaitable[None]]]] = {
     "background": _background,
     "cursors": _cursors,
     "elsewhere": _elsewhere,
+    "handlers": _handlers,
     "pairs": _pairs,
     "sections": _sections,
     "transactions": _transactions,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator import testing
 from emulator.conformance.ordeal_dialect import INSIDE, BrokenLaw, holds, late, same
+from emulator.durable_objects.life_observer import observe_lives
 from emulator.errors import JsException, WorldError
 from emulator.testing.durable_objects import run_inside
 from emulator.testing.failure_report import describe
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from emulator.conformance.program import Program
+    from emulator.durable_objects.instance import Instance
     from emulator.durable_objects.storage import DurableObjectStorage
     from emulator.http.miniflare import Miniflare
     from emulator.runtime.snapshot import WorldSnapshot
@@ -302,6 +304,36 @@ def _parts(root: object) -> list[object]:
     return [part for part in seen if not isinstance(part, (dict, list, tuple, set))]
 
 
+@final
+class _Lives:
+    """What is told of each instance."""
+
+    def __init__(self) -> None:
+        self.told: dict[Instance, list[str]] = {}
+
+    def __getattr__(self, what: str) -> Callable[..., None]:
+        def note(instance: Instance, *_: object) -> None:
+            self.told.setdefault(instance, []).append(what)
+
+        return note
+
+
+async def _observe(hands: Hands) -> None:
+    """Whoever observes instances hears of each from its beginning to its end."""
+    lives = _Lives()
+    stop = observe_lives(hands.mf.world.simulation, lives)
+    try:
+        await testing.abort_all_durable_objects(hands.mf)
+        await hands.inside(_both)
+        await testing.abort_all_durable_objects(hands.mf)
+    finally:
+        stop()
+    holds("a life is told", lives.told)
+    for told in lives.told.values():
+        same("a life begins once, at first", [told[0], told.count(told[0])], ["life_began", 1])
+        holds("nothing follows its end", "life_ended" not in told[:-1])
+
+
 async def _ids(hands: Hands) -> None:
     """Ids of a jurisdiction stay there; equal ids are equal."""
     namespace = hands.namespace
@@ -408,6 +440,7 @@ VERBS: Final[dict[str, Callable[[Hands], Awaitable[None]]]] = {
     "look": _look,
     "many_timers": _many_timers,
     "nothing": _nothing,
+    "observe": _observe,
     "past": _past,
     "recover": _recover,
     "request": _request,

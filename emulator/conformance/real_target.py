@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
 from emulator.conformance.program import (
@@ -20,8 +21,10 @@ from emulator.conformance.program import (
 )
 from emulator.errors import ConfigurationError, JsException, WorldError
 from emulator.http.arguments import dispatched_request
+from emulator.workerd.faults import RealFaults
 from emulator.workerd.installation import checked_modules_folder, node_folder
 from emulator.workerd.options import settings_of
+from emulator.workerd.real_clock import RealClock
 from emulator.workerd.transport import LOST, dispatch
 from emulator.workerd.world import World
 
@@ -238,7 +241,8 @@ async def _start(key: _Key) -> World:
     )
     # The worker's own door, for requests that are not the program's.
     settings.driver["worker"]["serviceBindings"]["SELF"] = settings.driver["worker"]["name"]
-    return await World.start(settings.driver, {})
+    faults = partial(RealFaults, 0, settings.operations, RealClock())  # It has no rules.
+    return await World.start(settings.driver, {}, faults)
 
 
 def _key(program: Mapping[str, Any]) -> _Key:

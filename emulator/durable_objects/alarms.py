@@ -16,12 +16,16 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, final
 
-from emulator.simulation.rules import Operation
+from emulator.errors import JsException
+from emulator.simulation.deviations import EFFECT
+from emulator.simulation.rules import PASS, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emulator.simulation.handles import TimerHandle
+    from emulator.simulation.passages import Passage
+    from emulator.simulation.rules import Verdict
     from emulator.simulation.runner import Simulation
 
 __all__ = [
@@ -112,6 +116,12 @@ class AlarmTarget(Protocol):
     def power_cut(self, cause: str) -> None:
         """Lose everything that is not durable, at once."""
 
+    def restart_process(self, cause: str) -> None:
+        """The same, of everything that runs beside it, too."""
+
+    def evict_if_idle(self) -> None:
+        """End its instance politely, if nothing keeps that in memory."""
+
 
 @final
 class AlarmScheduler:
@@ -140,6 +150,8 @@ class AlarmScheduler:
         #: A time that was set while the handler runs; it waits for the handler.
         self._queued_ms: int | None = None
         self._run = 0
+        #: When it was armed, for the record of the run.
+        self._departed_at = 0
 
     @property
     def due_ms(self) -> int | None:
@@ -184,6 +196,7 @@ class AlarmScheduler:
         self._disarm()
 
     def _arm(self, time_ms: int) -> None:
+        self._note_departure()
         self.state = AlarmState.WAITING
         self.scheduled_time_ms = time_ms
         if time_ms > self._loop.clock.now_ms or not self._simulation.schedule.is_calm:
@@ -191,6 +204,12 @@ class AlarmScheduler:
         else:
             # Measured: whoever set it in the past has his answer before it runs.
             self._timer = self._loop.deliver_late(time_ms, self._fire)
+
+    def _note_departure(self) -> None:
+        """The alarm is on its way from now on, if the run is recorded."""
+        player = self._simulation.player
+        if player is not None:
+            self._departed_at = player.now()
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -202,6 +221,38 @@ class AlarmScheduler:
         self._queued_ms = None
 
     def _fire(self) -> None:
+        """The alarm is due. A rule may delay it, or end what it is delivered to."""
+        simulation, name = self._simulation, self._target.name
+        operation = Operation("alarm", "alarm.deliver", actor=name, target=name)
+        verdict = simulation.rules.decide(operation) if simulation.rules else PASS
+        player = simulation.player
+        passage = None if player is None else player.depart(operation, self._departed_at)
+        if passage is not None and passage.verdict is not None:
+            verdict = passage.verdict
+        if self._ends_by(verdict, operation, "before"):
+            if passage is not None:
+                passage.no_effect()
+            return
+        if verdict.target_ends == "evict":
+            self._target.evict_if_idle()
+        if verdict.latency_ms:
+            due_ms = self._loop.clock.now_ms + verdict.latency_ms
+            self._timer = self._loop.deliver(due_ms, self._deliver, verdict, operation, passage)
+        else:
+            self._deliver(verdict, operation, passage)
+
+    def _deliver(self, verdict: Verdict, operation: Operation, passage: Passage | None) -> None:
+        if passage is not None:
+            run = self._run
+
+            def come_again() -> None:
+                if run == self._run and self._timer is timer:
+                    self._deliver(verdict, operation, passage)
+
+            timer = self._timer
+            if not passage.admits(EFFECT, come_again):
+                return  # It is held back.
+            passage.effect()
         assert self.scheduled_time_ms is not None
         self.state = AlarmState.RUNNING
         self._timer = None
@@ -216,6 +267,7 @@ class AlarmScheduler:
             retry=self.retry_count,
         )
         self._target.run_alarm(info, lambda outcome: self._ran(run, outcome))
+        self._ends_by(verdict, operation, "after")
 
     def _ran(self, run: int, outcome: AlarmOutcome) -> None:
         if run != self._run:
@@ -232,16 +284,34 @@ class AlarmScheduler:
         """The handler's writes are durable: delete the stored time."""
         target, simulation = self._target, self._simulation
         operation = Operation("alarm", "alarm.ack", actor=target.name)
-        crash = simulation.rules.decide(operation).crash if simulation.rules else None
-        if crash == "before":
-            target.power_cut(f"crash before {operation}")
+        verdict = simulation.rules.decide(operation) if simulation.rules else PASS
+        player = simulation.player
+        passage = None if player is None else player.depart(operation)
+        if passage is not None and passage.verdict is not None:
+            verdict = passage.verdict
+        if self._ends_by(verdict, operation, "before"):
             return
+        if verdict.is_unheard:
+            error = JsException("Network connection lost.", retryable=True)
+            self._failed(AlarmOutcome(error, is_counted=False), error)
+            return
+        if passage is not None:
+            passage.effect()
+            passage.arrival()
         simulation.trace.record("alarm.ack", target.name)
         target.end_alarm(succeeded=True)
-        if crash == "after":
-            target.power_cut(f"crash after {operation}")
-            return
-        self._next()
+        if not self._ends_by(verdict, operation, "after"):
+            self._next()
+
+    def _ends_by(self, verdict: Verdict, operation: Operation, when: str) -> bool:
+        """Cut the power if a rule says so of this moment; tells whether it did."""
+        if verdict.crash == when:
+            self._target.power_cut(f"crash {when} {operation}")
+        elif verdict.restart == when:
+            self._target.restart_process(f"restart {when} {operation}")
+        else:
+            return False
+        return True
 
     def _next(self) -> None:
         """Arm the time that was set meanwhile, if any."""
@@ -281,6 +351,7 @@ class AlarmScheduler:
             self.retry_count += 1
         delay_ms = self.retry_delay_ms(self._backoff)
         self._backoff = min(self._backoff + 1, BACKOFF_MAX)
+        self._note_departure()
         self.state = AlarmState.BACKOFF
         self._timer = self._loop.deliver(self._loop.clock.now_ms + delay_ms, self._fire)
 

@@ -26,12 +26,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
     from types import CodeType
 
+    from emulator.durable_objects.events import Event
     from emulator.durable_objects.gates import InputGate, OutputGate, Section
     from emulator.durable_objects.websocket import WebSocket
     from emulator.simulation.runner import Simulation
     from emulator.usage import Mark, Usage
 
-__all__ = ["CURRENT", "SECTION", "Held", "IoContext", "PowerSupply", "current_context"]
+__all__ = [
+    "CURRENT",
+    "EVENT",
+    "SECTION",
+    "Held",
+    "IoContext",
+    "PowerSupply",
+    "Process",
+    "current_context",
+]
 
 _PACKAGE: Final = f"{Path(__file__).parents[1]}{os.sep}"
 #: Milliseconds from a call to its effect, and from there to its arrival.
@@ -39,6 +49,8 @@ TRAVEL_MS: Final = 1
 
 #: The context of the running code; unset in test code and on the platform's side.
 CURRENT: Final[ContextVar[IoContext | None]] = ContextVar("CURRENT", default=None)
+#: The event of an object in which the running code was started.
+EVENT: Final[ContextVar[Event | None]] = ContextVar("EVENT", default=None)
 #: The critical section in which the running code was started.
 SECTION: Final[ContextVar[Section | None]] = ContextVar("SECTION", default=None)
 
@@ -73,6 +85,22 @@ class PowerSupply(Protocol):
         """
 
 
+class Process(Protocol):
+    """What runs objects and workers, and can end them: a world."""
+
+    def restart(self, cause: str) -> None:
+        """Lose everything of every object and request that is not durable, at once."""
+
+    def end_object(self, name: str, how: str, error: JsException | None) -> None:
+        """End the instance of an object, if it runs.
+
+        Args:
+            name: The object's name in the trace.
+            how: "evict" it if it is idle, or "reset" it.
+            error: What those are told who wait for it; None is of an eviction.
+        """
+
+
 class Held(Protocol):
     """What code here holds of somebody else: it is let go when the context ends."""
 
@@ -103,7 +131,7 @@ class IoContext:
         "_external_mark", "_external_max", "_subrequests_mark", "external_count", "held",
         "hosted_count", "in_flight_count", "input_gate", "is_closed", "is_dead", "is_outside",
         "is_over", "last_active_ms", "logs", "loop", "name", "outbound", "output_gate", "owner",
-        "refused_count", "rpc_rules", "simulation", "sockets", "subrequest_count",
+        "process", "refused_count", "rpc_rules", "simulation", "sockets", "subrequest_count",
         "subrequest_count_most", "subrequests_max", "when_unhosted", "world",
     )  # fmt: skip
 
@@ -147,6 +175,8 @@ class IoContext:
         self.logs: Any = None
         self.outbound: Any = None
         self.world: Any = None
+        #: What a rule can restart; None outside of every world.
+        self.process: Process | None = None
         #: What its world has settled about RPC.
         self.rpc_rules = _RPC_RULES
         #: Stubs that code here holds, in the order in which it got them.
@@ -202,6 +232,7 @@ class IoContext:
         """
         if self.is_dead:
             self.refused_count += 1
+            self.simulation.refused_count += 1
             message = f"{self.name} is dead: what it still tries to do is refused"
             raise DeadInstance(message)
 
@@ -250,7 +281,7 @@ class IoContext:
 
     def forget_world(self) -> None:
         """The world is disposed: do not keep it in memory."""
-        self.owner = self.logs = self.outbound = self.world = None
+        self.owner = self.logs = self.outbound = self.world = self.process = None
 
     def carry(
         self,
@@ -288,7 +319,9 @@ class IoContext:
             self.check_alive()
         if not operation.actor:
             # `_replace` would take 2 us instead of 0.2.
-            operation = Operation(operation.binding, operation.name, operation.key, self.name)
+            operation = Operation(
+                operation.binding, operation.name, operation.key, self.name, operation.target
+            )
         if is_subrequest:
             refused = self._count(is_external=is_external)
             if refused is not None:

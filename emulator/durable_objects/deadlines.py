@@ -53,7 +53,7 @@ class Deadlines:
                 tell()
             self._strike(make_error())
 
-        handle = self._loop.deliver(self._loop.clock.now_ms + limit_ms, strike)
+        handle = self._loop.deliver_deadline(self._loop.clock.now_ms + limit_ms, strike)
         self._handles[handle] = None
         return handle
 

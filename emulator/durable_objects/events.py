@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, final
 
-from emulator.durable_objects.context import SECTION
+from emulator.durable_objects.context import EVENT, SECTION
 from emulator.durable_objects.rpc import carry_error
 from emulator.simulation.handles import SimulationFuture
 
@@ -36,14 +36,15 @@ class Event:
         is_callback: It calls something that the object handed out, so a reset is `remote` as
             well.
         section: The critical section to which it belongs.
+        kind: "rpc" stands for everything that is neither "fetch" nor "alarm".
 
     Attributes:
         answer: What the handler returned, or why it did not.
     """
 
     __slots__ = (
-        "_error", "_handler", "_instance", "_is_callback", "_is_fetch", "_section", "_value",
-        "answer",
+        "_error", "_handler", "_instance", "_is_callback", "_is_fetch", "_value", "answer",
+        "kind", "section",
     )  # fmt: skip
 
     def __init__(
@@ -54,12 +55,14 @@ class Event:
         is_fetch: bool = False,
         is_callback: bool = False,
         section: Section | None = None,
+        kind: str = "rpc",
     ) -> None:
         self._instance = instance
         self._handler = handler
         self._is_fetch = is_fetch
         self._is_callback = is_callback
-        self._section = section
+        self.section = section
+        self.kind = kind
         self._value: Any = None
         self._error: BaseException | None = None
         context = instance.context
@@ -80,7 +83,7 @@ class Event:
             self.answer.set_exception(broken.as_seen(is_fetch=self._is_fetch))
         else:
             instance.events[self] = None
-            instance.input_gate.enter(self._section, self._begin)
+            instance.input_gate.enter(self.section, self._begin)
         return self.answer
 
     def _begin(self) -> None:
@@ -90,14 +93,19 @@ class Event:
             return
         context.top_up()
         base = instance.base.copy()
-        if self._section is not None:
-            base.run(SECTION.set, self._section)
+        base.run(EVENT.set, self)
+        if self.section is not None:
+            base.run(SECTION.set, self.section)
+        for observer in instance.observers:
+            observer.event_began(instance, self)
         task = context.loop.create_task(
             self._handler(instance.target), name=context.name, context=base
         )
         task.add_done_callback(self._ended, context=instance.base)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
+        for observer in self._instance.observers:
+            observer.event_ended(self._instance, self)
         self._error = error = outcome_of(task)
         if error is None:
             self._value = task.result()
@@ -115,6 +123,8 @@ class Event:
         if answer.done():
             return
         if error is None:
+            for observer in instance.observers:
+                observer.event_answered(instance, self)
             answer.set_result(self._value)
         else:
             enhanced = instance.record.kind.has_enhanced_errors

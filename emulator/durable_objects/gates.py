@@ -90,6 +90,10 @@ class InputGate:
         else:
             self._waiting.setdefault(section, deque()).append(callback)
 
+    def is_open_to(self, section: Section | None) -> bool:
+        """Whether no critical section stands between the gate and an event of `section`."""
+        return _living(section) is self._active
+
     def hold(self) -> None:
         """Let nothing enter until `release` (the constructor's turn)."""
         self._is_held = True

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import Context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.durable_objects.background import Background
@@ -25,14 +26,16 @@ from emulator.durable_objects.events import Event, outcome_of
 from emulator.durable_objects.foreign_use import check_own
 from emulator.durable_objects.gates import InputGate, OutputGate
 from emulator.durable_objects.handlers import answer_alarm, answer_fetch, cancelled_after
+from emulator.durable_objects.life_observer import life_observers
 from emulator.durable_objects.relaxed_call import note_arguments
 from emulator.durable_objects.rpc import carry_error
 from emulator.durable_objects.state import DurableObjectState
 from emulator.durable_objects.timer_line import TimerLine, too_many_timers
 from emulator.errors import DeadInstance, DurableObjectAbort, JsException
 from emulator.simulation.awaitables import is_awaitable
+from emulator.simulation.deviations import EFFECT
 from emulator.simulation.handles import OWNER, Handle, SimulationTask
-from emulator.simulation.rules import Operation
+from emulator.simulation.rules import PASS, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from emulator.durable_objects.record import ObjectRecord
     from emulator.durable_objects.rpc_call import RpcCall
     from emulator.simulation.handles import SimulationFuture
+    from emulator.simulation.passages import Passage
+    from emulator.simulation.rules import Verdict
     from emulator.web.request import Request
 
 __all__ = ["Instance"]
@@ -101,6 +106,7 @@ class Instance:
         self._sections: CriticalSections | None = None
         #: The worker's object; None in its constructor.
         self.target: Any = None
+        self.observers = life_observers(simulation)
 
     # -- birth -----------------------------------------------------------------------------
 
@@ -109,6 +115,8 @@ class Instance:
         self.input_gate.hold()
         kind = self.record.kind
         self._simulation.trace.record("start", self.record.name)
+        for observer in self.observers:
+            observer.life_began(self)
         try:
             self.target = self.base.copy().run(kind.cls, self.state, kind.env())
         except (DurableObjectAbort, DeadInstance):
@@ -149,7 +157,9 @@ class Instance:
 
     def fetch(self, request: Request) -> SimulationFuture:
         """Hand a request to the `fetch` handler and answer with its Response."""
-        return Event(self, lambda target: answer_fetch(target, request), is_fetch=True).enter()
+        return Event(
+            self, lambda target: answer_fetch(target, request), is_fetch=True, kind="fetch"
+        ).enter()
 
     def alarm(self, info: AlarmInvocationInfo) -> SimulationFuture:
         """Run the alarm handler, if its alarm is still stored when its turn has come.
@@ -176,7 +186,7 @@ class Instance:
                 mark.saw(clock.now_ms - begun_ms, context.name)
             return True
 
-        return Event(self, handler, is_fetch=True).enter()
+        return Event(self, handler, is_fetch=True, kind="alarm").enter()
 
     def websocket_event(
         self, handler: Callable[[Any], Any], timeout_ms: int | None
@@ -230,6 +240,11 @@ class Instance:
         return sections.run(function, breaks=breaks)
 
     @property
+    def name(self) -> str:
+        """Who it is in the trace."""
+        return self.context.name
+
+    @property
     def timers_max(self) -> int:
         """How many timers the object may have running."""
         return self.record.kind.limits.timers_max
@@ -266,31 +281,63 @@ class Instance:
         """Make the closed units durable, as an event of its own."""
         operation = Operation("storage", "storage.flush", actor=self.context.name)
         rules = self._simulation.rules
-        verdict = rules.decide(operation) if rules else None
-        delay_ms = verdict.latency_ms if verdict is not None else 0
-        crash = verdict.crash if verdict is not None else None
+        verdict = rules.decide(operation) if rules else PASS
+        player = self._simulation.player
+        passage = None if player is None else player.depart(operation)
+        if passage is not None and passage.verdict is not None:
+            verdict = passage.verdict
         usage = self.record.kind.usage
-        limit_ms = usage.limits.output_gate_ms_max
-        if delay_ms:
-            usage.mark("output_gate_ms_max").saw(delay_ms, self.context.name)
+        if verdict.latency_ms:
+            usage.mark("output_gate_ms_max").saw(verdict.latency_ms, self.context.name)
+        delay_ms = min(verdict.latency_ms, usage.limits.output_gate_ms_max)
+        due_ms = self._loop.clock.now_ms + delay_ms
+        self._loop.deliver(due_ms, self._flush, commit, operation, verdict, passage)
 
-        def flush() -> None:
-            if self.context.is_dead:
-                return
-            if delay_ms > limit_ms:
-                error = JsException(_FLUSH_TOO_LONG, overloaded=True)
-                self.reset(error, is_counted=False, keeps_closed_units=False)
-            elif crash == "before":
-                self.power_cut(f"crash before {operation}")
-            else:
-                self._simulation.trace.record("storage.flush", self.context.name)
-                if crash == "after":
-                    self.output_gate.lose()  # Durable, and yet nobody is told.
-                commit()
-                if crash == "after":
-                    self.power_cut(f"crash after {operation}")
+    def _flush(
+        self,
+        commit: Callable[[], None],
+        operation: Operation,
+        verdict: Verdict,
+        passage: Passage | None,
+    ) -> None:
+        if self.context.is_dead:
+            if passage is not None:
+                passage.no_effect()
+            return
+        limit_ms = self.record.kind.usage.limits.output_gate_ms_max
+        if passage is not None:
+            again = partial(self._flush, commit, operation, verdict, passage)
+            if not passage.admits(EFFECT, again, hold_ms_max=limit_ms):
+                return  # It is held back, and comes again.
+        if verdict.latency_ms > limit_ms:
+            error = JsException(_FLUSH_TOO_LONG, overloaded=True)
+            self.reset(error, is_counted=False, keeps_closed_units=False)
+        elif self._ends_by(verdict, operation, "before"):
+            if passage is not None:
+                passage.no_effect()
+        else:
+            if passage is not None:
+                passage.effect()
+                passage.arrival()
+            self._simulation.trace.record("storage.flush", self.context.name)
+            if "after" in (verdict.crash, verdict.restart) or verdict.error_after:
+                self.output_gate.lose()  # Durable, and yet nobody is told.
+            commit()
+            self._ends_by(verdict, operation, "after")
 
-        self._loop.deliver(self._loop.clock.now_ms + min(delay_ms, limit_ms), flush)
+    def _ends_by(self, verdict: Verdict, operation: Operation, when: str) -> bool:
+        """End this life if a rule says so of this moment of a flush; tells whether it did."""
+        make = verdict.error_before if when == "before" else verdict.error_after
+        if verdict.crash == when:
+            self.power_cut(f"crash {when} {operation}")
+        elif verdict.restart == when:
+            self.record.restart_process(f"restart {when} {operation}")
+        elif make is not None:
+            error: Any = make(operation)
+            self.reset(error, is_counted=False, keeps_closed_units=False)
+        else:
+            return False
+        return True
 
     # -- death -----------------------------------------------------------------------------
 

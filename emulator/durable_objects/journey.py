@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from emulator.errors import JsException
+from emulator.errors import JsException, copied
 from emulator.simulation.awaitables import is_awaitable
+from emulator.simulation.deviations import ARRIVAL, EFFECT
 from emulator.simulation.handles import SimulationFuture
 from emulator.simulation.rules import PASS, Verdict
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from emulator.durable_objects.connections import Connections
     from emulator.durable_objects.context import IoContext
     from emulator.durable_objects.gates import Section
+    from emulator.simulation.passages import Passage
     from emulator.simulation.rules import Operation
 
 __all__ = ["Journey"]
@@ -45,8 +47,8 @@ class Journey:
     """
 
     __slots__ = (
-        "connections", "context", "effect", "error", "future", "lane", "operation", "section",
-        "travel_ms", "value", "verdict",
+        "connections", "context", "effect", "error", "future", "lane", "operation", "passage",
+        "section", "travel_ms", "value", "verdict",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +71,8 @@ class Journey:
         self.section = section
         self.connections = connections
         self.verdict: Verdict = PASS
+        #: Its record, if the run is recorded.
+        self.passage: Passage | None = None
         self.value: Any = None
         self.error: BaseException | None = None
 
@@ -85,8 +89,13 @@ class Journey:
         simulation = context.simulation
         delay_ms = self.travel_ms
         if simulation.rules:
-            self.verdict = verdict = simulation.rules.decide(self.operation)
-            delay_ms += verdict.latency_ms
+            self.verdict = simulation.rules.decide(self.operation)
+        if simulation.player is not None:
+            self.passage = passage = simulation.player.depart(self.operation)
+            if passage.verdict is not None:
+                self.verdict = passage.verdict
+        if self.verdict is not PASS:
+            delay_ms += self.verdict.latency_ms
         if not simulation.schedule.is_calm:
             delay_ms += simulation.schedule.extra_ms(self.operation)
         loop = context.loop
@@ -94,13 +103,25 @@ class Journey:
 
     def _take_effect(self) -> None:
         verdict, context = self.verdict, self.context
+        passage = self.passage
+        if passage is not None and not passage.admits(
+            EFFECT, self._take_effect, lane=self.lane
+        ):
+            return  # It is held back, and comes again.
         if verdict is not PASS:
-            if verdict.crash == "before":
-                self._cut_power()
+            if passage is not None and _replaces_effect(verdict):
+                passage.no_effect()
+            if "before" in (verdict.crash, verdict.restart):
+                self._cut_power("before")
                 return
-            if verdict.error_before is not None:
+            error: Any = verdict.error_before and verdict.error_before(self.operation)
+            if verdict.target_ends is not None and context.process is not None:
+                context.process.end_object(
+                    self.operation.target, verdict.target_ends, error and copied(error)
+                )
+            if error is not None:
                 self._record("error before")
-                self.error = verdict.error_before(self.operation)
+                self.error = error
                 self._travel_back()
                 return
             if verdict.answer is not None:
@@ -108,8 +129,10 @@ class Journey:
                 self.value = verdict.answer(self.operation)
                 self._travel_back()
                 return
+        if passage is not None:
+            passage.effect()
         if self.travel_ms:
-            binding, name, key, actor = self.operation
+            binding, name, key, actor, _ = self.operation
             context.simulation.trace.record(name, binding, key=key, actor=actor)
         # Else it is a chunk of a body: the journey as a whole is in the trace.
         try:
@@ -133,7 +156,7 @@ class Journey:
         self._after_effect()
 
     def _record(self, outcome: str) -> None:
-        binding, name, key, actor = self.operation
+        binding, name, key, actor, _ = self.operation
         record = self.context.simulation.trace.record
         record(name, binding, key=key, actor=actor, outcome=outcome)
 
@@ -155,19 +178,23 @@ class Journey:
         if verdict is PASS and self.context.simulation.schedule.is_calm:
             self._arrive()  # Nothing delays it.
             return
-        if verdict.crash == "after":
-            self._cut_power()
+        if "after" in (verdict.crash, verdict.restart):
+            self._cut_power("after")
             return
         if verdict.error_after is not None:
             self.value, self.error = None, verdict.error_after(self.operation)
+        elif verdict.changed is not None and self.error is None:
+            self.value = verdict.changed(self.operation, self.value)
         self._travel_back()
 
-    def _cut_power(self) -> None:
-        owner = self.context.owner
-        cause = f"crash {self.verdict.crash} {self.operation}"
+    def _cut_power(self, when: str) -> None:
+        owner, process = self.context.owner, self.context.process
+        if self.verdict.restart is not None and process is not None:
+            process.restart(f"restart {when} {self.operation}")
         if owner is not None:
-            owner.power_cut(cause)
+            owner.power_cut(f"crash {when} {self.operation}")
         else:
+            # Test code has no power to lose, but what it called is gone.
             self.error = JsException("Network connection lost.", retryable=True)
             self._travel_back()
 
@@ -185,6 +212,9 @@ class Journey:
 
     def _arrive(self) -> None:
         context = self.context
+        passage = self.passage
+        if passage is not None and not passage.admits(ARRIVAL, self._arrive):
+            return  # It is held back, and comes again.
         context.in_flight_count -= 1
         if self.connections is not None:
             self.connections.close()
@@ -200,12 +230,20 @@ class Journey:
         future = self.future
         if future.done() or self.context.is_dead:
             return
+        if self.passage is not None:
+            self.passage.arrival()
         if self.error is None:
             future.set_result(self.value)
         else:
             future.set_exception(self.error)
             if self.context.is_outside:
                 self.context.simulation.calls.failed(future)
+
+
+def _replaces_effect(verdict: Verdict) -> bool:
+    """Whether there is a fault in the place of the effect."""
+    is_ended = "before" in (verdict.crash, verdict.restart)
+    return is_ended or verdict.error_before is not None or verdict.answer is not None
 
 
 async def _await(value: Any) -> Any:

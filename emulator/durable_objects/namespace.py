@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import warnings
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
+from weakref import ref
 
 from emulator.durable_objects.arguments import merged_options, wrong_type
+from emulator.durable_objects.context import EVENT
 from emulator.durable_objects.ids import JURISDICTIONS, DurableObjectId, IdFactory
 from emulator.durable_objects.record import ObjectKind, ObjectRecord, ObjectSnapshot
 from emulator.durable_objects.stub import DurableObjectStub
@@ -225,9 +227,21 @@ class DurableObjectNamespace(JsObject):
         """Who an object is in the trace. Not for worker code."""
         return f"{self.binding_name}#{str(object_id)[:8]}"
 
-    def lane(self, object_id: DurableObjectId, *, is_fetch: bool) -> Hashable:
-        """What keeps the calls to an object in order: RPC and `fetch` each by itself."""
-        return (self._lane, str(object_id), is_fetch)
+    def note_name(self, actor: str, name: str) -> None:
+        """Remember the name by which an object was reached, for faults. Not for worker code."""
+        self._simulation.rules.object_names[actor] = name
+
+    def lane(
+        self, object_id: DurableObjectId, context: IoContext, *, is_fetch: bool
+    ) -> Hashable:
+        """What keeps the calls of one event to an object in order: RPC and `fetch` each.
+
+        The order of calls is promised by the stub (Cloudflare docs, Durable Objects, stubs:
+        E-order), and holds across the stubs of an event, as measured on workerd. Calls of
+        others may overtake them.
+        """
+        # A weak reference: the loop remembers lanes for longer than worlds live.
+        return (self._lane, str(object_id), is_fetch, EVENT.get() or ref(context))
 
     def check_open(self) -> None:
         """Refuse what comes after the end of the world. Not for worker code.

@@ -56,7 +56,7 @@ class StoredState(NamedTuple):
     Attributes:
         sqlite: None if it never wrote.
         alarm_time_ms: Epoch milliseconds, or None.
-        alarm_row_ms: The same in its row, which may still lack the end of an alarm.
+        alarm_row_ms: The same in its row of `sqlite`, which may still lack the end of an alarm.
         bookmarks: The past, where somebody may want it back.
         is_shown: Whether a worker's SQL has been there, so that no table is there in advance.
     """
@@ -92,7 +92,11 @@ class ObjectDatabase:
         self.units: WriteUnits | None = None
         #: None until somebody may want the past back.
         self.bookmarks: BookmarkLog | None = None
+        #: The alarm's row as it is, and as it was committed.
         self._alarm_row_ms: int | None = None
+        self._durable_row_ms: int | None = None
+        #: How often writes have become durable.
+        self.commit_count = 0
         #: Something was written to the table of pairs.
         self.has_pairs = False
         self._has_metadata = False
@@ -138,8 +142,10 @@ class ObjectDatabase:
         return self._is_shown
 
     def committed(self) -> None:
-        """What was dropped stays dropped."""
+        """Every write so far is durable: what was dropped stays dropped."""
+        self.commit_count += 1
         self._is_drop_open = False
+        self._durable_row_ms = self._alarm_row_ms
 
     def rolled_back(self) -> None:
         """Tables that had been dropped may be back, and the alarm's row is what it was."""
@@ -165,7 +171,7 @@ class ObjectDatabase:
         """Everything is being deleted: the platform begins another file."""
         self.has_pairs = self._has_metadata = False
         self.opened().execute("DROP TABLE IF EXISTS _cf_METADATA")
-        self._alarm_row_ms = None
+        self._note_alarm_row(None)
 
     def drop_unused_tables(self) -> None:
         """Drop those of the platform's own tables that were never written to."""
@@ -181,7 +187,7 @@ class ObjectDatabase:
             and not sqlite.execute(_HAS_METADATA)
         ):
             sqlite.execute("DROP TABLE _cf_METADATA")
-            self._alarm_row_ms = None
+            self._note_alarm_row(None)
 
     def make_pairs_table(self) -> None:
         """Make the table of pairs, where a worker's SQL came first."""
@@ -217,7 +223,12 @@ class ObjectDatabase:
         if time_ms == self._alarm_row_ms:
             return
         self._set_metadata(_ALARM_ROW, None if time_ms is None else time_ms * _NS_PER_MS)
+        self._note_alarm_row(time_ms)
+
+    def _note_alarm_row(self, time_ms: int | None) -> None:
         self._alarm_row_ms = time_ms
+        if not self.opened().in_transaction:
+            self._durable_row_ms = time_ms
 
     def count_bookmark(self) -> int:
         """One more bookmark, in whatever transaction is open; gives how many there were."""
@@ -303,7 +314,7 @@ class ObjectDatabase:
         return StoredState(
             None if self.sqlite is None else self.sqlite.snapshot(),
             self.alarm_time_ms,
-            self._alarm_row_ms,
+            self._durable_row_ms,
             is_shown=self._is_shown and not self._is_drop_open,
         )
 
@@ -335,7 +346,7 @@ class ObjectDatabase:
 
     def _fill(self, stored: StoredState) -> None:
         self.alarm = AlarmSlot(stored.alarm_time_ms)
-        self._alarm_row_ms = stored.alarm_row_ms
+        self._alarm_row_ms = self._durable_row_ms = stored.alarm_row_ms
         self._is_shown = stored.is_shown
         if stored.sqlite is not None:
             self.sqlite = self._new_sqlite()

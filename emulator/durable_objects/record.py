@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from emulator.durable_objects.alarms import AlarmInvocationInfo
     from emulator.durable_objects.broken import Broken
-    from emulator.durable_objects.context import IoContext
+    from emulator.durable_objects.context import IoContext, Process
     from emulator.durable_objects.ids import DurableObjectId
     from emulator.durable_objects.object_database import StoredState
     from emulator.limits import Limits
@@ -62,6 +62,7 @@ class ObjectKind:
         storage: "kv" is the documented storage of a class without SQLite, "local_kv" what
             the local runtime gives it.
         keeps_history: Whether every past state is kept, for `getBookmarkForTime`.
+        process: What a rule can restart; None outside of every world.
     """
 
     cls: Callable[..., Any]
@@ -74,6 +75,7 @@ class ObjectKind:
     io_tasks_prevent_eviction: bool = False
     storage: StorageKind = "sqlite"
     keeps_history: bool = False
+    process: Process | None = None
 
     @property
     def limits(self) -> Limits:
@@ -246,6 +248,8 @@ class ObjectRecord:
         self._note_subrequests(instance)
         self.note_storage()
         self._past.append(instance)
+        for observer in instance.observers:
+            observer.life_ended(instance)
         if self.instance is instance:
             self.instance = None
         if broken is not None:
@@ -295,6 +299,8 @@ class ObjectRecord:
         and as a first run.
         """
         self.id, self.was_started, stored = snapshot
+        if self.id.name is not None:
+            self.simulation.rules.object_names[self.name] = self.id.name
         self._alarm_id = self.id
         self.database.restore(stored)
         self.alarms.restart()
@@ -356,6 +362,21 @@ class ObjectRecord:
         else:
             self._drop_sockets()
             self.alarms.restart()
+
+    def restart_process(self, cause: str) -> None:
+        """Cut the power of everything that runs beside the object, too."""
+        process = self.kind.process
+        if process is None:
+            self.power_cut(cause)
+        else:
+            process.restart(cause)
+
+    def evict_if_idle(self) -> None:
+        """End the instance politely, if nothing keeps it in memory."""
+        instance = self.instance
+        if instance is None or instance.is_busy() or self.kind.prevents_eviction:
+            return
+        instance.evict()
 
     def __repr__(self) -> str:
         return f"<ObjectRecord {self.name} {'alive' if self.instance else 'asleep'}>"

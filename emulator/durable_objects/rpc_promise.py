@@ -92,13 +92,15 @@ class RpcPromise(JsObject, SimulationFuture):
         # Its error is told to whoever awaits what is made of it.
         self.add_done_callback(_seen, context=self._holder.loop.platform_context)
         parent = self._call
-        binding, name = "", ".".join(path)
-        if parent is not None:
-            operation = parent.operation
-            binding, name = operation.binding, f"{operation.key}.{name}" if name else ""
+        name = ".".join(path)
+        if parent is None:
+            operation = Operation("", "object.rpc", name)
+        else:
+            key = f"{parent.operation.key}.{name}" if name else ""
+            operation = parent.operation._replace(key=key)
         self._last = send_call(
             context,
-            Operation(binding, "object.rpc" if parent is None else parent.operation.name, name),
+            operation,
             lambda call: self._pipelined(call),
             (path, args, kwargs, is_call),
             lane=self._lane,

@@ -217,7 +217,7 @@ class RpcStub(RemoteProperties):
         name = ".".join(path) or "(this)"
         promise = send_call(
             context,
-            Operation(capability.host.name, "stub.rpc", name),
+            Operation(capability.host.name, "stub.rpc", name, target=capability.host.name),
             capability.start,
             (path, args, kwargs, is_call),
             lane=self,

@@ -45,7 +45,7 @@ class DurableObjectStub(RemoteProperties):
         name: The name it was reached by, or None.
     """
 
-    __slots__ = ("_holder", "_instance", "_namespace", "_outside", "id", "name")
+    __slots__ = ("_actor", "_holder", "_instance", "_namespace", "_outside", "id", "name")
 
     __js_class__ = "DurableObject"
     __not_sent__ = __not_cloned__ = not_supported("DurableObject")
@@ -62,6 +62,10 @@ class DurableObjectStub(RemoteProperties):
         self._holder = CURRENT.get()
         #: The instance that last answered; when it broke, so did this stub.
         self._instance: Instance | None = None
+        #: Who the object is for faults and the trace.
+        self._actor = namespace.name_of(object_id)
+        if object_id.name is not None:
+            namespace.note_name(self._actor, object_id.name)
         self.id = object_id
         self.name = object_id.name
 
@@ -87,7 +91,9 @@ class DurableObjectStub(RemoteProperties):
             request = outgoing_request(resource, init, options)
         except JsException as error:
             return context.rejected(error)
-        operation = Operation(self._namespace.binding_name, "object.fetch", request.url)
+        operation = Operation(
+            self._namespace.binding_name, "object.fetch", request.url, target=self._actor
+        )
         broken = self._broken()
         if broken is not None:
             return context.rejected(broken.as_seen(is_fetch=False))
@@ -98,7 +104,7 @@ class DurableObjectStub(RemoteProperties):
                 lambda request: self._awake(is_fetch=True).fetch(request),
                 context.count_hop,
             ),
-            lane=self._namespace.lane(self.id, is_fetch=True),
+            lane=self._namespace.lane(self.id, context, is_fetch=True),
         )
 
     def _send(
@@ -117,10 +123,10 @@ class DurableObjectStub(RemoteProperties):
         key = path[0] if len(path) == 1 else ".".join(path)
         return send_call(
             context,
-            Operation(namespace.binding_name, "object.rpc", key),
+            Operation(namespace.binding_name, "object.rpc", key, target=self._actor),
             lambda call: self._awake(is_fetch=False).rpc(call),
             (path, args, kwargs, is_call),
-            lane=namespace.lane(self.id, is_fetch=False),
+            lane=namespace.lane(self.id, context, is_fetch=False),
             refusal=None if broken is None else broken.as_seen(is_fetch=False),
         )
 
@@ -147,9 +153,9 @@ class DurableObjectStub(RemoteProperties):
         if broken is not None:
             return self._outside.rejected(broken.as_seen(is_fetch=False))
         return self._outside.carry(
-            Operation(self._namespace.binding_name, name),
+            Operation(self._namespace.binding_name, name, target=self._actor),
             lambda: self._awake(is_fetch=True).run_inside(function),
-            lane=self._namespace.lane(self.id, is_fetch=True),
+            lane=self._namespace.lane(self.id, self._outside, is_fetch=True),
         )
 
     @property
@@ -158,4 +164,4 @@ class DurableObjectStub(RemoteProperties):
         return self._namespace.record(self.id)
 
     def __repr__(self) -> str:
-        return f"<DurableObjectStub {self._namespace.name_of(self.id)}>"
+        return f"<DurableObjectStub {self._actor}>"

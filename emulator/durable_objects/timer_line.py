@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, final
 
 from emulator.durable_objects.context import SECTION
 from emulator.errors import JsException
+from emulator.simulation.deviations import ARRIVAL
 
 if TYPE_CHECKING:
     from emulator.durable_objects.context import IoContext
     from emulator.durable_objects.gates import InputGate
     from emulator.simulation.handles import Handle
+    from emulator.simulation.passages import Passage
 
 __all__ = ["TimerLine", "too_many_timers"]
 
@@ -31,12 +33,14 @@ class TimerLine:
         gate: By which they enter.
     """
 
-    __slots__ = ("_context", "_gate", "_waiting", "finished_count")
+    __slots__ = ("_context", "_gate", "_passage", "_waiting", "finished_count")
 
     def __init__(self, context: IoContext, gate: InputGate) -> None:
         self._context = context
         self._gate = gate
         self._waiting: deque[Handle] = deque()
+        #: The record of the first of them, if the run is recorded.
+        self._passage: Passage | None = None
         #: Timers that have fired.
         self.finished_count = 0
 
@@ -47,6 +51,12 @@ class TimerLine:
             self._admit_first()
 
     def _admit_first(self) -> None:
+        player = self._context.simulation.player
+        if player is not None:
+            if self._passage is None:
+                self._passage = player.timer(self._waiting[0], self._context.name)
+            if not self._passage.admits(ARRIVAL, self._admit_first):
+                return  # It is held back, and comes again.
         self._gate.enter(self._waiting[0].context.get(SECTION), self._enter)
 
     def _enter(self) -> None:
@@ -54,6 +64,10 @@ class TimerLine:
         if context.is_dead:
             return
         context.touch()
+        if self._passage is not None:
+            self._passage.effect()
+            self._passage.arrival()
+            self._passage = None
         self.finished_count += 1
         loop = context.loop
         loop.enqueue(self._waiting.popleft())

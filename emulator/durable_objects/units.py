@@ -146,6 +146,16 @@ class WriteUnits:
             self._is_damaged = True
             sqlite.begin()
 
+    @property
+    def has_unflushed_writes(self) -> bool:
+        """Whether a power cut now would lose a write; an open transaction is not counted."""
+        unit = self._unit
+        return (
+            self._has_closed_units
+            or (unit is not None and unit.is_begun)
+            or (self.is_in_transaction and not self.frames)
+        )
+
     def flush_closed_units(self) -> None:
         """Make what waits for its flush durable now, unless something is open."""
         if not self.frames:

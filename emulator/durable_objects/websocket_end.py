@@ -8,6 +8,7 @@ packet does in TCP. Leaves to others: who holds an end, and what a frame means t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, final
 
 from emulator.durable_objects.context import TRAVEL_MS
@@ -157,8 +158,11 @@ class End:
 
     def send_unasked(self, frame: Frame) -> None:
         """The same, said by the platform: no code runs for it, and no gate holds it."""
-        loop = self.outside.loop
-        loop.deliver(loop.clock.now_ms + TRAVEL_MS, self.peer.arrive, frame, lane=self._lane)
+        loop, player = self.outside.loop, self.outside.simulation.player
+        arrive: Callable[[], None] = partial(self.peer.arrive, frame)
+        if player is not None:
+            arrive = player.line_up(self._lane, arrive)
+        loop.deliver(loop.clock.now_ms + TRAVEL_MS, arrive, lane=self._lane)
 
     def _travelled(self, answer: asyncio.Future[None]) -> None:
         if not answer.cancelled() and answer.exception() is not None:

@@ -7,6 +7,7 @@ Promises: Miniflare's names in snake_case, plus what simulated time makes possib
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self, final
 
@@ -86,6 +87,8 @@ class Miniflare:
             raise WorldError(message)
         self._world = World(self._options, simulation, self._snapshot)
         self._origin = self._snapshot = None
+        if simulation.player is not None:
+            simulation.player.entered(self)
         return self
 
     async def __aexit__(
@@ -95,7 +98,20 @@ class Miniflare:
         traceback: TracebackType | None,
     ) -> None:
         if self._world is not None:
+            try:
+                if exc is None:
+                    await self._come_to_rest()
+            except BaseException as error:
+                self._world.dispose(error)
+                raise
             self._world.dispose(exc)
+
+    async def _come_to_rest(self) -> None:
+        """While a scenario is explored, everything must come to rest before the end."""
+        world = self._world
+        if world is None or world.is_disposed or world.simulation.player is None:
+            return
+        await world.simulation.player.rest(self, world.unanswered)
 
     def __enter__(self) -> NoReturn:
         message = (
@@ -110,7 +126,10 @@ class Miniflare:
     async def dispose(self) -> None:
         """End the world: nothing of it runs again. The end of `async with` does it too."""
         if self._world is not None:
-            self._world.dispose()
+            try:
+                await self._come_to_rest()
+            finally:
+                self._world.dispose(sys.exception())
 
     @property
     def world(self) -> World:
@@ -302,6 +321,15 @@ class Miniflare:
     def faults(self) -> RuleSet:
         """The simulation's fault rules: `add` and `clear`."""
         return self.world.simulation.rules
+
+    @property
+    def refused_count(self) -> int:
+        """Acts of dead instances that were refused, in the whole simulation.
+
+        Code whose object has lost power never runs again. What Python runs of it all the same,
+        such as the `finally` of a frame that is collected, can do nothing, and is counted here.
+        """
+        return self.world.simulation.refused_count
 
     @property
     def limits(self) -> Usage:

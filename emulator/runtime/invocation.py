@@ -74,9 +74,10 @@ class Invocation:
         self.context = IoContext(simulation, name, subrequests_max=subrequests_max, owner=self)
         furnish(self.context)
         self.ctx = ExecutionContext(self)
-        self._base = Context()
-        self._base.run(CURRENT.set, self.context)
-        self._base.run(OWNER.set, self)
+        #: The context variables with which its code runs.
+        self.base = Context()
+        self.base.run(CURRENT.set, self.context)
+        self.base.run(OWNER.set, self)
         self.context.when_unhosted = self._look_whether_over
         #: What it handed out with its answer keeps it going.
         self._is_session = False
@@ -96,8 +97,8 @@ class Invocation:
             A future with its result.
         """
         name = self.context.name
-        task = self._loop.create_task(handler(), name=name, context=self._base.copy())
-        task.add_done_callback(self._ended, context=self._base)
+        task = self._loop.create_task(handler(), name=name, context=self.base.copy())
+        task.add_done_callback(self._ended, context=self.base)
         return self._answer
 
     def rpc(self, handler: Callable[[], Coroutine[Any, Any, Any]]) -> SimulationFuture:
@@ -107,7 +108,7 @@ class Invocation:
             A future with its answer. What the answer refers to keeps the invocation going.
         """
         self._is_session = True
-        self._answer = answer_of(handler, self.context, self._base)
+        self._answer = answer_of(handler, self.context, self.base)
         self._answer.add_done_callback(
             lambda _: self._look_whether_over(), context=self._loop.platform_context
         )
@@ -117,7 +118,7 @@ class Invocation:
         self, handler: Callable[[], Coroutine[Any, Any, Any]], section: Section | None
     ) -> SimulationFuture:
         """Run a call of something that the worker handed out."""
-        return answer_of(handler, self.context, self._base)
+        return answer_of(handler, self.context, self.base)
 
     def _look_whether_over(self) -> None:
         """When nothing of the event is left to do, what its code holds is let go."""
@@ -169,6 +170,16 @@ class Invocation:
         """Note in the trace an error that reaches nobody."""
         text = f"{type(error).__name__}: {error}"
         self._simulation.trace.record(kind, self.context.name, error=text)
+
+    @property
+    def name(self) -> str:
+        """Who it is in the trace."""
+        return self.context.name
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether its handler has ended."""
+        return self._answer.done()
 
     @property
     def timers_max(self) -> int:

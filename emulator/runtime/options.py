@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from emulator.errors import ConfigurationError, JsException
 from emulator.limits import Limits
+from emulator.simulation.rules import is_rule
 from emulator.values import structured_clone
 
 if TYPE_CHECKING:
@@ -329,7 +330,7 @@ def _faults(value: object) -> tuple[Rule, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise _wrong("faults", value, "a list of rules from emulator.faults")
     for rule in value:
-        if isinstance(rule, type) or not hasattr(rule, "decide"):
+        if not is_rule(rule):
             raise _wrong("faults", rule, "a list of rules from emulator.faults")
     return tuple(value)
 

@@ -22,22 +22,25 @@ from emulator.errors import WorldError
 from emulator.runtime.console import Console
 from emulator.runtime.invocation import Invocation
 from emulator.runtime.loader import Script, load
+from emulator.runtime.process import WorldProcess
 from emulator.runtime.snapshot import fill, take
 from emulator.runtime.statistics import WorldStatistics, statistics_of
 from emulator.runtime.worker import Worker
 from emulator.simulation.awaitables import is_awaitable
+from emulator.simulation.early_names import module_of
 from emulator.simulation.rules import Operation
 from emulator.usage import Usage
 from emulator.web.response import checked_answer
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from emulator.bindings.r2 import R2Bucket, R2Storage
     from emulator.durable_objects.record import StorageKind
     from emulator.runtime.options import ObjectOptions, WorldOptions
     from emulator.runtime.snapshot import WorldSnapshot
+    from emulator.simulation.player import Player
     from emulator.simulation.runner import Simulation
     from emulator.web.js_dict import JsDict
     from emulator.web.request import Request
@@ -105,6 +108,7 @@ class World:
         #: The context of test code: it has no gates and cannot lose power.
         self.outside = IoContext(simulation, "test")
         self.outside.is_outside = True
+        self.process = self.outside.process = WorldProcess(self)
         self._rpc_rules = self.outside.rpc_rules = RpcRules(
             bytes_max=options.limits.rpc_bytes_max,
             bytes_mark=self.usage.mark("rpc_bytes_max"),
@@ -112,6 +116,12 @@ class World:
             dups_params=_is_on(options, *_PARAMS_ARE_DUPPED),
             path_depth_max=None if options.limits.is_local else 64,
         )
+        if simulation.player is not None and simulation.player.catalogue is None:
+            # Here, where all bindings are known; only a recorded run needs it.
+            from emulator.catalogue import CATALOGUE
+
+            simulation.player.catalogue = CATALOGUE
+            self._add_rules_of_token(simulation.player)
         self.namespaces: dict[str, DurableObjectNamespace] = {}
         self.databases: dict[str, Any] = {}
         self.buckets: dict[str, R2Bucket] = {}
@@ -136,6 +146,12 @@ class World:
             self.dispose(error)
             raise
 
+    def _add_rules_of_token(self, player: Player) -> None:
+        """The faults that held from the start of the run which is replayed."""
+        from emulator import faults
+
+        self.simulation.rules.add(*map(faults.from_json, player.rule_texts))
+
     # -- assembly --------------------------------------------------------------------------
 
     def _load(self) -> Script:
@@ -145,7 +161,10 @@ class World:
         scope = copy_context()
         scope.run(CURRENT.set, context)
         options = self.options
-        return scope.run(load, script_path=options.script_path, worker=options.worker)
+        script = scope.run(load, script_path=options.script_path, worker=options.worker)
+        if options.worker is not None:
+            self.simulation.hold_module(module_of(options.worker))
+        return script
 
     def _bind(self) -> None:
         options, bindings = self.options, vars(self.env)
@@ -183,6 +202,7 @@ class World:
             prevents_eviction=given.prevents_eviction,
             storage="sqlite" if given.uses_sqlite else without_sqlite,
             keeps_history=given.uses_sqlite and not is_local and asks_for_times(cls),
+            process=self.process,
         )
 
     def _furnish(self, context: IoContext) -> None:
@@ -190,6 +210,7 @@ class World:
         context.logs = self.console
         context.outbound = self._outbound
         context.world = self
+        context.process = self.process
         context.rpc_rules = self._rpc_rules
         context.count_in(self.usage)
 
@@ -329,6 +350,24 @@ class World:
         self.check_open()
         fill(self, snapshot)
 
+    def unanswered(self) -> Iterator[str]:
+        """Who was asked something that he has not answered, by his name in the trace."""
+        for namespace in self.namespaces.values():
+            for record in namespace.records():
+                if record.instance is not None and record.instance.events:
+                    yield record.name
+        for invocation in self.invocations():
+            if not invocation.has_answered:
+                yield invocation.name
+
+    def invocations(self) -> list[Invocation]:
+        """The events of plain workers that are under way."""
+        return [
+            owner
+            for owner in self.simulation.loop.owners()
+            if isinstance(owner, Invocation) and owner.context.world is self
+        ]
+
     def _note_uses(self) -> None:
         timers = self.usage.mark("timers_max")
         counts = self.simulation.loop.timer_counts()
@@ -358,12 +397,12 @@ class World:
             remains = self.simulation.attachments.setdefault("remains", deque(maxlen=5))
             remains.append(self.statistics())
         self.is_disposed = self.outside.is_closed = True
+        self.outside.process = None
         self.simulation.endings.pop(self, None)
         for namespace in self.namespaces.values():
             namespace.dispose()
-        for owner in self.simulation.loop.owners():
-            if isinstance(owner, Invocation) and owner.context.world is self:
-                owner.dispose()
+        for invocation in self.invocations():
+            invocation.dispose()
         for database in self.databases.values():
             database.close()
         if self.storage is not None:

@@ -3,86 +3,54 @@
 Promises: while a simulation runs, Python's clocks read simulated time, Python's sources of
 chance obey the seed, and a blocking sleep, a thread, a socket or a process is refused at
 the line that asks for it; afterwards everything is as it was. Only code on the
-simulation's own thread is concerned. Leaves to others: time itself (clock, loop).
+simulation's own thread is concerned. Leaves to others: time itself
+(clock, loop), and which ways out there are (the escapes).
 
 The clocks that tell the date (`time.time`, `datetime.now`, ...) are held by freezegun if a
 test has frozen time already, else by time-machine. The clocks that measure a distance
-(`time.monotonic`, `time.perf_counter`) read the loop's own time: a deadline that is
-polled against real time would never be reached by simulated sleeps.
+(`time.monotonic`, `time.perf_counter`, ...) or work (`time.process_time`, ...) read the loop's
+own time: a deadline that is polled against real time would never be reached by simulated
+sleeps.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-import socket
-import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
-from emulator.errors import ConfigurationError, SimulationEscape, WorldError
+from emulator.errors import ConfigurationError, WorldError
 from emulator.simulation.clock import instant_ms
-from emulator.simulation.loop import SimulationLoop
-from emulator.simulation.patches import Patches
+from emulator.simulation.early_names import hold_names
+from emulator.simulation.escapes import REFUSED, is_inside, refusal
+from emulator.simulation.patches import Patches, own
 from emulator.simulation.randomness import ambient_chance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from types import ModuleType
 
     from emulator.simulation.clock import Clock
     from emulator.simulation.randomness import Randomness
 
-__all__ = ["ambient", "frozen_start_ms", "is_inside"]
-
-_ONE_THREAD: Final = "one thread is the law: call the function directly"
-_WAIT: Final = "Condition.wait"
-_NO_OTHER: Final = "no other thread would ever wake it: use asyncio's Event, Queue and the like"
-_USE_BINDING: Final = "use a binding, or mf.client() in a test"
-_OUTSIDE: Final = "run it outside of the simulation"
-
-#: Holder, attribute, name in the message, advice. Names which a platform lacks are left out.
-_REFUSED: Final[tuple[tuple[Any, str, str, str], ...]] = tuple(
-    (holder, attribute, name, advice)
-    for holder, attribute, name, advice in (
-        (time, "sleep", "time.sleep", "use `await asyncio.sleep(...)`: it costs no real time"),
-        (threading.Thread, "start", "Thread.start", _ONE_THREAD),
-        # What Event.wait, Queue.get and Future.result come down to: nobody would ever wake it.
-        (threading.Condition, "wait", _WAIT, _NO_OTHER),
-        (socket.socket, "connect", "socket.connect", _USE_BINDING),
-        (socket.socket, "connect_ex", "socket.connect_ex", _USE_BINDING),
-        (socket.socket, "bind", "socket.bind", _USE_BINDING),
-        (socket.socket, "sendto", "socket.sendto", _USE_BINDING),
-        (socket, "getaddrinfo", "socket.getaddrinfo", _USE_BINDING),
-        (socket, "gethostbyname", "socket.gethostbyname", _USE_BINDING),
-        # The class stays a class for everybody else: only its construction is refused.
-        (subprocess.Popen, "__init__", "subprocess.Popen", _OUTSIDE),
-        (os, "system", "os.system", _OUTSIDE),
-        (os, "fork", "os.fork", _OUTSIDE),
-        (os, "posix_spawn", "os.posix_spawn", _OUTSIDE),
-        (os, "execv", "os.execv", _OUTSIDE),
-        (os, "execve", "os.execve", _OUTSIDE),
-    )
-    if hasattr(holder, attribute)
-)
+__all__ = ["ambient", "frozen_start_ms", "hold_module", "is_inside"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: The simulation that holds the process now. Clocks belong to the process, not to a thread.
-_holder: list[object] = []
-
-
-def is_inside() -> bool:
-    """Whether the present code runs on a simulated loop, on that loop's thread."""
-    return isinstance(asyncio._get_running_loop(), SimulationLoop)
+_holder: list[Clock] = []
+#: What it has replaced.
+_patches: list[Patches] = []
 
 
 @contextmanager
-def ambient(clock: Clock, randomness: Randomness) -> Iterator[None]:
+def ambient(
+    clock: Clock, randomness: Randomness, modules: Iterable[ModuleType] = ()
+) -> Iterator[None]:
     """Hold Python's clocks and chance, and refuse ways out, while the block runs.
 
     Entering it again for the same clock changes nothing.
@@ -90,6 +58,7 @@ def ambient(clock: Clock, randomness: Randomness) -> Iterator[None]:
     Args:
         clock: What the wall clocks shall read.
         randomness: What chance shall obey.
+        modules: Those of workers, which may have bound names of what is replaced here.
 
     Raises:
         WorldError: If another simulation holds the process.
@@ -106,63 +75,124 @@ def ambient(clock: Clock, randomness: Randomness) -> Iterator[None]:
         raise WorldError(message)
     _holder.append(clock)
     patches = Patches()
+    _patches.append(patches)
     release: Callable[[], None] | None = None
     try:
         release = _hold_dates(clock)
-        _hold_distances(patches, clock)
-        for holder, attribute, name, advice in _REFUSED:
-            patches.replace(
-                holder, attribute, _refusal(getattr(holder, attribute), name, advice)
-            )
+        for holder, attribute, _, wrapper in patches.replace_all(_WRAPPERS):
+            # A test has something of its own there, which code outside still finds.
+            patches.replace(holder, attribute, _MAKERS[wrapper](getattr(holder, attribute)))
         with ambient_chance(randomness, is_inside):
+            for module in modules:
+                hold_names(module, patches)
             yield
     finally:
+        _patches.clear()
         patches.restore()
         if release is not None:
             release()
         _holder.clear()
 
 
-# The same doors are shut at each run; making the refusals would cost as much as the patches.
+def hold_module(module: ModuleType) -> None:
+    """Let the names of a worker's module stand for what is in force, until that ends."""
+    if _patches:
+        hold_names(module, _patches[-1])
+
+
+#: Name, ticks of a millisecond, and ticks of its unit where that is no whole number.
+_DISTANCES: Final = (
+    ("monotonic", 1, 1000),
+    ("perf_counter", 1, 1000),
+    ("process_time", 1, 1000),
+    ("thread_time", 1, 1000),
+    ("monotonic_ns", 1_000_000, None),
+    ("perf_counter_ns", 1_000_000, None),
+    ("process_time_ns", 1_000_000, None),
+    ("thread_time_ns", 1_000_000, None),
+)
+
+
+# Once for each function and process: a module that binds one of them while a simulation runs
+# keeps it, and is right in the next simulation, too.
 @lru_cache(maxsize=100)
-def _refusal(real: Any, name: str, advice: str) -> Callable[..., Any]:
-    def refuse(*args: Any, **options: Any) -> Any:
-        if is_inside() and not (name == _WAIT and _may_wait(*args, **options)):
-            message = f"{name}() reaches outside the simulation; {advice}"
-            raise SimulationEscape(message)
-        return real(*args, **options)
-
-    return refuse
-
-
-def _may_wait(condition: object, timeout: float | None = None) -> bool:
-    """Whether a wait may end: a thread of the test is there, or a debugger."""
-    if timeout is not None and timeout <= 0:
-        return True
-    present = threading.current_thread()
-    others = (thread for thread in threading.enumerate() if thread is not present)
-    return "pydevd" in sys.modules or not all(thread.daemon for thread in others)
-
-
-def _hold_distances(patches: Patches, clock: Clock) -> None:
-    """Let the clocks that measure distances read simulated time, on this thread only."""
-    for name, per_ms, unit in (
-        ("monotonic", 1, 1000),
-        ("perf_counter", 1, 1000),
-        ("monotonic_ns", 1_000_000, None),
-        ("perf_counter_ns", 1_000_000, None),
-    ):
-        patches.replace(time, name, _distance(getattr(time, name), clock, per_ms, unit))
-
-
-def _distance(real: Any, clock: Clock, per_ms: int, unit: int | None) -> Callable[[], Any]:
+def _distance(real: Any, per_ms: int, unit: int | None) -> Callable[[], Any]:
     def read() -> Any:
         if not is_inside():
             return real()
-        elapsed = clock.elapsed_ms * per_ms
+        elapsed = _holder[0].elapsed_ms * per_ms
         return elapsed if unit is None else elapsed / unit
 
     return read
+
+
+@lru_cache(maxsize=10)
+def _clock_gettime(real: Any) -> Callable[[int], float]:
+    return lambda clock: _read_ms(clock) / 1000 if is_inside() else real(clock)
+
+
+@lru_cache(maxsize=10)
+def _clock_gettime_ns(real: Any) -> Callable[[int], int]:
+    return lambda clock: _read_ms(clock) * 1_000_000 if is_inside() else real(clock)
+
+
+def _read_ms(clock_id: int) -> int:
+    clock = _holder[0]
+    return clock.now_ms if clock_id == time.CLOCK_REALTIME else clock.elapsed_ms
+
+
+@lru_cache(maxsize=10)
+def _ctime(real: Any) -> Callable[..., str]:
+    def ctime(secs: float | None = None, /) -> str:
+        return str(real(_holder[0].now_ms / 1000 if secs is None and is_inside() else secs))
+
+    return ctime
+
+
+@lru_cache(maxsize=10)
+def _asctime(real: Any) -> Callable[..., str]:
+    def asctime(*given: Any) -> str:
+        return str(real(*(given or ((time.localtime(),) if is_inside() else ()))))
+
+    return asctime
+
+
+@lru_cache(maxsize=10)
+def _times(real: Any) -> Callable[[], Any]:
+    def times() -> Any:
+        if not is_inside():
+            return real()
+        elapsed_s = _holder[0].elapsed_ms / 1000
+        return os.times_result((elapsed_s, 0.0, 0.0, 0.0, elapsed_s))
+
+    return times
+
+
+def _made() -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
+    """Holder and attribute of all that is replaced, and what makes the wrapper of it."""
+    for name, per_ms, unit in _DISTANCES:
+        yield time, name, partial(_distance, per_ms=per_ms, unit=unit)
+    for holder, name, make in (
+        (time, "clock_gettime", _clock_gettime),
+        (time, "clock_gettime_ns", _clock_gettime_ns),
+        (time, "ctime", _ctime),
+        (time, "asctime", _asctime),
+        (os, "times", _times),
+    ):
+        yield holder, name, make
+    for holder, name, told, advice in REFUSED:
+        yield holder, name, partial(refusal, name=told, advice=advice)
+
+
+def _looked_up() -> Iterator[tuple[tuple[Any, str, Any, Any], Callable[[Any], Any]]]:
+    for holder, name, make in _made():
+        if hasattr(holder, name):
+            yield (holder, name, own(holder, name), make(getattr(holder, name))), make
+
+
+# Looked up once: a simulation is started hundreds of times a second.
+_WRAPPERS: Final = tuple(entry for entry, _ in _looked_up())
+_MAKERS: Final = {entry[3]: make for entry, make in _looked_up()}
 
 
 def _freezegun_factory() -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.simulation.handles import OWNER, Handle, SimulationFuture, SimulationTask
@@ -20,7 +20,6 @@ from emulator.simulation.handles import OWNER, Handle, SimulationFuture, Simulat
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncGenerator
-    from contextvars import Context
 
     from emulator.simulation.handles import Owner
 
@@ -37,7 +36,7 @@ def hush(handle: Handle) -> None:
         handle: Its turn never comes.
     """
     for future in handle.args:
-        if isinstance(future, SimulationFuture):
+        if isinstance(future, (SimulationFuture, SimulationTask)):
             future._log_traceback = False
 
 
@@ -120,8 +119,10 @@ class Graveyard:
                 if isinstance(task, SimulationTask):
                     task.abandon()
                 coro: Any = task.get_coro()
+                # As its owner's code, so that what it tries is refused and counted as his.
+                base = getattr(getattr(task, "owner", None), "base", None)
                 with suppress(BaseException):
-                    coro.close()
+                    (base or Context()).copy().run(coro.close)
             self._graves.clear()
 
     def __repr__(self) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OWNER",
     "BackgroundDelivery",
+    "DeadlineDelivery",
     "Delivery",
     "Handle",
     "Owner",
@@ -34,6 +35,10 @@ __all__ = [
 
 class Owner(Protocol):
     """Somebody whose code runs, and whose power can be cut."""
+
+    @property
+    def name(self) -> str:
+        """Who it is in the trace."""
 
     @property
     def timers_max(self) -> int:
@@ -94,12 +99,14 @@ class TimerHandle(Handle):
         is_scheduled: It is still in the loop's heap.
         is_background: It does not keep a simulation from being idle.
         is_delivery: It enters as an event of its own.
+        is_deadline: It only ends what has not ended by itself.
     """
 
     __slots__ = ("due_ms", "is_scheduled", "loop")
 
     is_background = False
     is_delivery = False
+    is_deadline = False
 
     def __init__(
         self,
@@ -135,6 +142,15 @@ class Delivery(TimerHandle):
     __slots__ = ()
 
     is_delivery = True
+
+
+@final
+class DeadlineDelivery(Delivery):
+    """A delivery that only ends what has not ended by itself."""
+
+    __slots__ = ()
+
+    is_deadline = True
 
 
 @final
@@ -183,6 +199,8 @@ class SimulationTask(_Promise, asyncio.Task[Any]):
     owner: Owner | None
     # Of asyncio: whether the end of an unfinished task is worth a log line.
     _log_destroy_pending: bool
+    # Of asyncio: it has an error that nobody has asked for.
+    _log_traceback: bool
 
     def abandon(self) -> None:
         """It will not be finished, on purpose: no complaint when it is dropped."""

@@ -30,6 +30,7 @@ from emulator.simulation.graveyard import Graveyard, hush
 from emulator.simulation.handles import (
     OWNER,
     BackgroundDelivery,
+    DeadlineDelivery,
     Delivery,
     Handle,
     Owner,
@@ -66,6 +67,8 @@ COLLECT_INTERVAL: Final = 10_000
 FULL_COLLECT_INTERVAL: Final = 10
 #: Lanes remembered before those that lie in the past are forgotten.
 LANES_KEPT_MAX: Final = 1_000
+#: So many finished tasks are kept before they are forgotten.
+TASKS_KEPT_MAX: Final = 1_000
 #: The horizon in seconds; a longer delay is as good as for ever.
 HORIZON_S: Final = 2 * HORIZON_MS // 1000
 #: `asyncio.eager_task_factory`, which Python 3.12 brought.
@@ -110,8 +113,13 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         self._timers_left: dict[Owner, int] = {}
         self._lanes: dict[Hashable, tuple[int, int]] = {}
         self._turn_end: list[Callable[[], None]] = []
+        self._turn_watchers: tuple[Callable[[], None], ...] = ()
         self._idle_waiters: list[asyncio.Future[None]] = []
         self._restless_collections = 0
+        #: Those that may be unfinished, the oldest first. `asyncio.all_tasks` would walk the
+        #: tasks of every loop, those of former runs that are not collected yet among them.
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks_max = TASKS_KEPT_MAX
         self._graveyard = Graveyard()
         #: The context of what nobody owns: the platform itself.
         self.platform_context = Context()
@@ -236,11 +244,19 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
         """Like `deliver`, behind everything else that falls due by then, the late too."""
         return self._deliver_behind(due_ms, callback, LAST)
 
+    def deliver_deadline(self, due_ms: int, callback: Callable[..., object]) -> Delivery:
+        """Like `deliver`, for what only ends others that have not ended by themselves."""
+        return self._deliver_behind(due_ms, callback, 0, DeadlineDelivery)
+
     def _deliver_behind(
-        self, due_ms: int, callback: Callable[..., object], rank: int
+        self,
+        due_ms: int,
+        callback: Callable[..., object],
+        rank: int,
+        kind: type[Delivery] = Delivery,
     ) -> Delivery:
         due_ms = max(due_ms, self.clock.now_ms)
-        handle = Delivery(callback, (), self.platform_context, self, due_ms)
+        handle = kind(callback, (), self.platform_context, self, due_ms)
         self._insertions += 1
         heappush(self._heap, (due_ms, rank + self._insertions, handle))
         return handle
@@ -248,6 +264,18 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
     def at_turn_end(self, callback: Callable[[], None]) -> None:
         """Run `callback()` once when the present turn is over, before the next delivery."""
         self._turn_end.append(callback)
+
+    def watch_turns(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Call `watcher()` whenever a turn is over, until the returned function is called.
+
+        It makes nothing ready; it may deliver. What it raises ends the run, as a deadlock does.
+        """
+        self._turn_watchers = (*self._turn_watchers, watcher)
+
+        def stop() -> None:
+            self._turn_watchers = tuple(w for w in self._turn_watchers if w is not watcher)
+
+        return stop
 
     def timer_cancelled(self, handle: TimerHandle) -> None:
         """A handle in the heap was cancelled; forget the dead weight when it piles up."""
@@ -301,10 +329,22 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
 
     async def wait_idle(self) -> None:
         """Wait until nothing is ready and nothing but background timers is to come."""
+        await self.idle_waiter()
+
+    def idle_waiter(self) -> Any:
+        """A future that is done when nothing is ready or to come."""
         waiter = self.create_future()
         waiter.waits_for = "idleness"
         self._idle_waiters.append(waiter)
-        await waiter
+        return waiter
+
+    @property
+    def is_about_to_idle(self) -> bool:
+        """Whether nothing is to come but what ends others."""
+        return self.pending_count == 0 or not any(
+            handle.callback is not None and not (handle.is_background or handle.is_deadline)
+            for _, _, handle in self._heap
+        )
 
     # -- the step --------------------------------------------------------------------------
 
@@ -351,7 +391,8 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
             # Nothing is ready: the turn is over. Let in what is due next, one at a time.
             if self._stopping:
                 return
-            if (self._turn_end or self._idle_waiters) and self._end_turn():
+            waits = self._turn_end or self._idle_waiters or self._turn_watchers
+            if waits and self._end_turn():
                 continue
             while heap:
                 due_ms, _, timer = heappop(heap)
@@ -371,8 +412,7 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
                     queue.append(timer)
                     if not timer.is_delivery and heap and heap[0][0] == due_ms:
                         self._add_timers_of(due_ms)
-                else:
-                    # A timer of an object enters by the object's own gate.
+                else:  # A timer of an object enters by the object's own gate.
                     owner.admit(timer)
                 break
             else:
@@ -386,7 +426,9 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
             for callback in callbacks:
                 self.platform_context.run(callback)
             return True
-        if self.pending_count:
+        for watcher in self._turn_watchers:
+            self.platform_context.run(watcher)
+        if self.pending_count or not self._idle_waiters:
             return False
         waiters, self._idle_waiters = self._idle_waiters, []
         for waiter in waiters:
@@ -517,9 +559,9 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
 
     def unfinished_tasks(self) -> list[asyncio.Task[Any]]:
         """Every task that is not done, dead ones included, the oldest first."""
-        # `all_tasks` walks a set: the hash of our tasks is their sequence, so sorting by it
-        # is the order of creation, in every run.
-        return sorted(asyncio.all_tasks(self), key=hash)
+        self._tasks = unfinished = [task for task in self._tasks if not task.done()]
+        self._tasks_max = 2 * len(unfinished) + TASKS_KEPT_MAX
+        return list(unfinished)
 
     def living_tasks(self) -> list[asyncio.Task[Any]]:
         """Every task that is not done and whose owner lives, the oldest first."""
@@ -541,6 +583,8 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
             hush(handle)
         self._heap.clear()
         self._queue.clear()
+        self._lanes.clear()
+        self._tasks.clear()
         super().close()
 
     @property
@@ -619,6 +663,9 @@ class SimulationLoop(Refusals, asyncio.BaseEventLoop):
                 task.set_name(name)
         if isinstance(task, SimulationTask):
             task.owner = OWNER.get() if context is None else context.get(OWNER)
+        self._tasks.append(task)
+        if len(self._tasks) > self._tasks_max:
+            self.unfinished_tasks()
         return task
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:

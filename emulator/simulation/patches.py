@@ -6,11 +6,19 @@ attribute included. Leaves to others: what is replaced, and by what.
 
 from __future__ import annotations
 
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
-__all__ = ["Patches"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Patches", "own"]
 
 _ABSENT: Final = object()
+
+
+def own(holder: Any, name: str) -> Any:
+    """What a holder has itself under a name; a mark of absence if that is inherited."""
+    return vars(holder).get(name, _ABSENT)
 
 
 @final
@@ -35,8 +43,27 @@ class Patches:
             value: What it is until `restore`.
         """
         # Only what the holder has itself: an inherited attribute is restored by deletion.
-        self._undo.append((holder, name, vars(holder).get(name, _ABSENT)))
+        self._undo.append((holder, name, own(holder, name)))
         setattr(holder, name, value)
+
+    def replace_all(self, prepared: Iterable[tuple[Any, str, Any, Any]]) -> list[Any]:
+        """Set many attributes that were looked up before.
+
+        Args:
+            prepared: Holder, attribute, what is expected there (`own`), and the new value.
+
+        Returns:
+            Those of them that somebody else has replaced meanwhile; they are left alone.
+        """
+        undo, others = self._undo, []
+        for entry in prepared:
+            holder, name, expected, value = entry
+            if holder.__dict__.get(name, _ABSENT) is expected:
+                undo.append((holder, name, expected))
+                setattr(holder, name, value)
+            else:
+                others.append(entry)
+        return others
 
     def restore(self) -> None:
         """Put everything back, the latest first."""

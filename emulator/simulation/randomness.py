@@ -13,7 +13,7 @@ import random
 import sys
 import uuid
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256, shake_256
 from typing import TYPE_CHECKING, Any, final
 
@@ -75,46 +75,74 @@ class Randomness:
 def ambient_chance(randomness: Randomness, is_inside: Callable[[], bool]) -> Iterator[None]:
     """Make Python's own sources of chance obey the seed while the block runs.
 
-    Covers `os.urandom` (so `uuid.uuid4` too), `secrets`, `random.SystemRandom`, generators
-    made without a seed, the machine's address in `uuid.uuid1`, and the module-level
-    functions of `random`, whose state is put back at the end.
+    Covers `os.urandom` (so `uuid.uuid4` too), `os.getrandom`, `ssl.RAND_bytes`, `secrets`,
+    `random.SystemRandom`, generators made without a seed, the machine's address in
+    `uuid.uuid1`, and the module-level functions of `random`, whose state is put back at the
+    end.
 
     Args:
         randomness: The simulation's streams; those that begin with "ambient" are drawn from.
         is_inside: Whether the present code belongs to the simulation; other threads do not.
     """
-    real_urandom, real_seed, real_getnode = os.urandom, random.Random.seed, uuid.getnode
-
-    def urandom(size: int, /) -> bytes:
-        if is_inside():
-            return randomness.token_bytes(f"ambient.urandom{_import_under_way()}", size)
-        return real_urandom(size)
-
-    def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
-        if a is None and is_inside():
-            a = randomness.stream(f"ambient.seed{_import_under_way()}").getrandbits(128)
-        real_seed(self, a, version)
-
-    def getnode() -> int:
-        # The lowest bit of the first octet marks an address that no card has (RFC 9562).
-        return 0x0100_0000_0001 if is_inside() else real_getnode()
-
     module: Any = random
     state = random.getstate()
     digest = sha256(f"{randomness.seed}\0ambient.random".encode()).digest()
     random.seed(int.from_bytes(digest, "big"))
+    _in_force.append(randomness)
     patches = Patches()
+    urandom = _urandom(os.urandom, is_inside)
     patches.replace(os, "urandom", urandom)
     # `random` binds `os.urandom` under its own name at import.
     patches.replace(random, "_urandom", urandom)
+    if hasattr(os, "getrandom"):
+        patches.replace(os, "getrandom", _urandom(os.getrandom, is_inside))
+    ssl = sys.modules.get("ssl")
+    if ssl is not None:
+        patches.replace(ssl, "RAND_bytes", _urandom(ssl.RAND_bytes, is_inside))
+    seed = _seed(random.Random.seed, is_inside)
     patches.replace(random.Random, "seed", seed)
     patches.replace(random, "seed", partial(seed, module._inst))
-    patches.replace(uuid, "getnode", getnode)
+    patches.replace(uuid, "getnode", _getnode(uuid.getnode, is_inside))
     try:
         yield
     finally:
         patches.restore()
+        _in_force.pop()
         random.setstate(state)
+
+
+#: That of the simulation which holds the process.
+_in_force: list[Randomness] = []
+
+
+# Once for each function and process: a module that binds one of them while a simulation runs
+# keeps it, and obeys the seed of the next simulation, too.
+@lru_cache(maxsize=10)
+def _urandom(real: Any, is_inside: Callable[[], bool]) -> Callable[..., bytes]:
+    def urandom(size: int, *flags: Any) -> bytes:
+        if is_inside():
+            name = f"ambient.urandom{_import_under_way()}"
+            return _in_force[-1].token_bytes(name, size)
+        return bytes(real(size, *flags))
+
+    return urandom
+
+
+@lru_cache(maxsize=10)
+def _seed(real: Any, is_inside: Callable[[], bool]) -> Callable[..., None]:
+    def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+        if a is None and is_inside():
+            name = f"ambient.seed{_import_under_way()}"
+            a = _in_force[-1].stream(name).getrandbits(128)
+        real(self, a, version)
+
+    return seed
+
+
+@lru_cache(maxsize=10)
+def _getnode(real: Any, is_inside: Callable[[], bool]) -> Callable[[], int]:
+    # The lowest bit of the first octet marks an address that no card has (RFC 9562).
+    return lambda: 0x0100_0000_0001 if is_inside() else int(real())
 
 
 def _import_under_way() -> str:

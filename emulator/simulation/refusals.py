@@ -6,6 +6,7 @@ use instead. Leaves to others: the ways out that lead past the loop (the ambient
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from emulator.errors import SimulationEscape
@@ -36,9 +37,12 @@ def _run_in_executor(self: Refusals, executor: Any, func: Any, *args: Any) -> No
     Raises:
         SimulationEscape: Always.
     """
+    called = "run_in_executor"
+    if isinstance(func, partial) and func.args and callable(func.args[0]):
+        called, func = "to_thread", func.args[0]  # It runs in a copy of the context.
     name = getattr(func, "__qualname__", type(func).__qualname__)
     message = (
-        f"run_in_executor({name}) needs a thread, and a simulation has one thread only: "
+        f"{called}({name}) needs a thread, and a simulation has one thread only: "
         "call the function directly"
     )
     raise SimulationEscape(message)

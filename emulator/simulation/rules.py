@@ -10,17 +10,28 @@ verdict out (the corridor).
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, final
 
 from emulator.errors import ConfigurationError
+from emulator.simulation.randomness import Randomness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from emulator.simulation.trace import Trace
 
-__all__ = ["PASS", "Operation", "Rule", "RuleSet", "UnusedFaultWarning", "Verdict"]
+__all__ = [
+    "PASS",
+    "Decider",
+    "Operation",
+    "Rule",
+    "RuleSet",
+    "UnusedFaultWarning",
+    "Verdict",
+    "is_rule",
+]
 
 
 class UnusedFaultWarning(UserWarning):
@@ -35,16 +46,24 @@ class Operation(NamedTuple):
         name: `<service>.<method>`, such as "r2.head".
         key: What it is about: an object key, a SQL text, a URL, a method name.
         actor: Who does it, such as "JOBS#1f3a9c02".
+        target: The object that it is done to, named like an actor; "" if it is no object.
     """
 
     binding: str
     name: str
     key: str = ""
     actor: str = ""
+    target: str = ""
+
+    @property
+    def path(self) -> str:
+        """Binding and name, such as "BUCKET.r2.head"; "storage.flush" has no binding."""
+        if not self.binding or self.name.startswith(f"{self.binding}."):
+            return self.name
+        return f"{self.binding}.{self.name}"
 
     def __str__(self) -> str:
-        what = f"{self.binding}.{self.name}" if self.binding else self.name
-        return f"{what}({self.key!r})" if self.key else what
+        return f"{self.path}({self.key!r})" if self.key else self.path
 
 
 @final
@@ -58,7 +77,13 @@ class Verdict:
         error_before: Makes the error that replaces the effect.
         error_after: Makes the error that replaces the answer; the effect has happened.
         answer: Makes the answer that replaces the effect, from nothing.
+        changed: Makes another answer of the one that the effect gave.
         crash: "before" or "after" the effect the caller loses power.
+        restart: "before" or "after" the effect the whole process does: every object.
+        target_ends: Before the effect the object that it is done to ends: "evict" it if it is
+            idle, or "reset" it, with `error_before`.
+        is_unheard: The effect has happened, and whoever keeps account of it does not hear so:
+            it will happen again.
     """
 
     latency_ms: int = 0
@@ -66,31 +91,52 @@ class Verdict:
     error_before: Callable[[Operation], BaseException] | None = None
     error_after: Callable[[Operation], BaseException] | None = None
     answer: Callable[[Operation], Any] | None = None
+    changed: Callable[[Operation, Any], Any] | None = None
     crash: str | None = None
+    restart: str | None = None
+    target_ends: str | None = None
+    is_unheard: bool = False
 
 
 PASS: Final = Verdict()
 
 
-class Rule(Protocol):
+class Decider(Protocol):
     """Something that may answer for an operation."""
 
     def decide(self, operation: Operation) -> Verdict | None:
         """The verdict, or None if the rule has nothing to say about this operation.
 
-        Asked exactly once for each operation. A rule that keeps state may have a method
-        `reset()`, which is called when it is added.
+        Asked exactly once for each operation.
         """
+
+
+class Value(Protocol):
+    """A rule that is a value: what it counts is kept for each simulation apart."""
+
+    def begin(self, rules: RuleSet) -> Decider:
+        """The rule in force, from now on, among the rules of one simulation."""
+
+
+#: What can be added to a RuleSet.
+Rule = Decider | Value
+
+
+def is_rule(value: object) -> bool:
+    """Whether a value can be added to a RuleSet."""
+    has_method = hasattr(value, "decide") or hasattr(value, "begin")
+    return has_method and not isinstance(value, type)
 
 
 @final
 class _Entry:
-    """A rule that was added, and how often it decided."""
+    """A rule that was added, its state, and how often it decided."""
 
-    __slots__ = ("decision_count", "rule")
+    __slots__ = ("decider", "decision_count", "rule")
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, decider: Decider) -> None:
         self.rule = rule
+        self.decider = decider
         self.decision_count = 0
 
 
@@ -100,11 +146,21 @@ class RuleSet:
 
     Args:
         trace: Where each verdict is written.
+        randomness: Where rules draw from.
+
+    Attributes:
+        clock: The simulation's.
+        object_names: The names by which objects were reached, by their names in the trace.
     """
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, randomness: Randomness | None = None) -> None:
         self._trace = trace
         self._entries: list[_Entry] = []
+        #: A rule that never matched ends unnoticed: many runs are made, each different.
+        self.is_quiet = False
+        self.clock = trace.clock
+        self.randomness = Randomness() if randomness is None else randomness
+        self.object_names: dict[str, str] = {}
 
     def add(self, *rules: Rule) -> None:
         """Add rules behind those that are there.
@@ -113,24 +169,22 @@ class RuleSet:
             ConfigurationError: If one is no rule.
         """
         for rule in rules:
-            if isinstance(rule, type) or not hasattr(rule, "decide"):
+            if not is_rule(rule):
                 message = (
                     "a fault is a rule made by emulator.faults, such as "
-                    f"faults.error(binding='DB'), got {rule!r}"
+                    f"faults.error('DB'), got {rule!r}"
                 )
                 raise ConfigurationError(message)
         for rule in rules:
-            reset = getattr(rule, "reset", None)
-            if reset is not None:
-                reset()
-            self._entries.append(_Entry(rule))
+            decider: Any = rule.begin(self) if hasattr(rule, "begin") else rule
+            self._entries.append(_Entry(rule, decider))
 
     def remove(self, rule: Rule) -> None:
-        """Take one rule away; nothing happens if it is not there."""
-        for index, entry in enumerate(self._entries):
-            if entry.rule is rule:
-                del self._entries[index]
-                return
+        """Take one rule away, or else an equal one; nothing happens if there is none."""
+        found = [entry for entry in self._entries if entry.rule is rule]
+        found = found or [entry for entry in self._entries if entry.rule == rule]
+        if found:
+            self._entries.remove(found[0])
 
     def clear(self) -> None:
         """Take all rules away.
@@ -161,7 +215,7 @@ class RuleSet:
         unused = [rule for rule in self.unmatched if any(rule is other for other in ending)]
         for rule in ending:
             self.remove(rule)
-        if not unused:
+        if not unused or self.is_quiet:
             return
         message = f"no operation ever matched the fault {', '.join(map(repr, unused))}"
         if owner:
@@ -172,25 +226,51 @@ class RuleSet:
         else:
             error.add_note(message)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """No rule is asked while the block runs; those that it adds are kept."""
+        entries, self._entries = self._entries, []
+        try:
+            yield
+        finally:
+            self._entries = entries + self._entries
+
     @property
     def unmatched(self) -> tuple[Rule, ...]:
-        """Rules that never decided anything: a test that relies on one proves nothing."""
-        return tuple(entry.rule for entry in self._entries if not entry.decision_count)
+        """Rules that never decided anything: a test that relies on one proves nothing.
+
+        One that only chance has kept from it (`was_unlucky`) is not among them.
+        """
+        return tuple(
+            entry.rule
+            for entry in self._entries
+            if not (entry.decision_count or getattr(entry.decider, "was_unlucky", False))
+        )
 
     def decide(self, operation: Operation) -> Verdict:
         """The verdict of the first rule that answers, or `PASS`."""
         decided: Verdict | None = None
         # A copy: a rule may take itself or others away while it is asked.
         for entry in tuple(self._entries):
-            verdict = entry.rule.decide(operation)
+            verdict = entry.decider.decide(operation)
             if verdict is None or decided is not None:
                 continue
             decided = verdict
-            entry.decision_count += 1
-            self._trace.record(
-                "fault", str(operation), actor=operation.actor, rule=repr(entry.rule)
-            )
+            self._count(entry, operation)
         return PASS if decided is None else decided
+
+    def count(self, rule: Rule, operation: Operation) -> None:
+        """Count and trace that one of the rules decided, where another runtime asked it."""
+        for entry in self._entries:
+            if entry.rule is rule:
+                self._count(entry, operation)
+                return
+
+    def _count(self, entry: _Entry, operation: Operation) -> None:
+        entry.decision_count += 1
+        self._trace.record(
+            "fault", str(operation), actor=operation.actor, rule=repr(entry.rule)
+        )
 
     def __iter__(self) -> Iterator[Rule]:
         return iter([entry.rule for entry in self._entries])

@@ -14,21 +14,25 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from emulator.errors import ConfigurationError, SimulationError, WorldError
-from emulator.simulation.ambient import ambient, frozen_start_ms
+from emulator.simulation.ambient import ambient, frozen_start_ms, hold_module
 from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.calls import Calls
 from emulator.simulation.clock import START_MS_DEFAULT, Clock, instant_ms
 from emulator.simulation.loop import SimulationLoop
 from emulator.simulation.randomness import Randomness
+from emulator.simulation.replaying import REPLAYING
 from emulator.simulation.rules import RuleSet
-from emulator.simulation.schedules import Fifo, Schedule
+from emulator.simulation.schedules import Deviating, Fifo, Schedule
 from emulator.simulation.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
     from datetime import datetime
+    from types import ModuleType
 
-__all__ = ["Simulation", "current_simulation", "run"]
+    from emulator.simulation.player import Player
+
+__all__ = ["Simulation", "collection_paused", "current_simulation", "run"]
 
 T = TypeVar("T")
 
@@ -59,6 +63,10 @@ class Simulation:
         start_time: int | datetime | None = None,
     ) -> None:
         _check(seed, schedule)
+        token = schedule.token if isinstance(schedule, Deviating) else None
+        if token is not None:
+            seed = token.seed
+            start_time = token.start_ms if start_time is None else start_time
         if start_time is not None:
             start_ms = _start_ms(start_time)
         else:
@@ -70,10 +78,23 @@ class Simulation:
         self.schedule: Schedule = schedule if schedule is not None else Fifo()
         self.schedule.bind(self.randomness)
         self.trace = Trace(self.clock)
-        self.rules = RuleSet(self.trace)
+        self.rules = RuleSet(self.trace, self.randomness)
         self.calls = Calls()
         self.loop = SimulationLoop(self.clock, self.schedule)
         self.loop.simulation = self
+        #: What records the run and makes it deviate; None costs nothing.
+        self.player: Player | None = None
+        if isinstance(self.schedule, Deviating):
+            from emulator.simulation.player import Player
+
+            try:
+                Player.of_schedule(self, self.schedule)
+            except BaseException:
+                self.loop.close()
+                raise
+        #: Acts of instances that had lost power, were reset or evicted, and that were refused.
+        self.refused_count = 0
+        self._modules: dict[ModuleType, None] = {}
         #: What other rooms keep for the length of the simulation, by name.
         self.attachments: dict[str, Any] = {}
         #: What still has to end when the simulation does, and how; ended last in, first out.
@@ -120,8 +141,14 @@ class Simulation:
 
         `run` and `close` do it themselves; around both it saves doing it twice.
         """
-        with ambient(self.clock, self.randomness), _collection_paused():
+        with ambient(self.clock, self.randomness, self._modules), collection_paused():
             yield
+
+    def hold_module(self, module: ModuleType | None) -> None:
+        """A worker was written in this module: what it bound before obeys the simulation."""
+        if module is not None and module not in self._modules:
+            self._modules[module] = None
+            hold_module(module)
 
     def _run_main(self, coro: Coroutine[Any, Any, T]) -> T:
         main = self.loop.create_task(coro, name="main")
@@ -170,7 +197,7 @@ class Simulation:
 
 
 @contextmanager
-def _collection_paused() -> Iterator[None]:
+def collection_paused() -> Iterator[None]:
     """Collect no garbage while the block runs."""
     was_collecting = gc.isenabled()
     gc.disable()
@@ -265,7 +292,10 @@ def run(
         UnusedFaultWarning: If a fault that was added never matched an operation.
     """
     _refuse_inside_a_loop()
-    with _collection_paused():
+    if REPLAYING.token is not None and schedule is None:
+        token = REPLAYING.token_for(async_fn)
+        schedule = None if token is None else token.schedule()
+    with collection_paused():
         simulation = Simulation(seed=seed, schedule=schedule, start_time=start_time)
         try:
             # Held once for both: holding and letting go costs more than an empty run.
@@ -277,6 +307,10 @@ def run(
         except BaseException as error:
             simulation.loop.close()  # Where the process could not be held at all.
             simulation.rules.settle(error=error)
+            if simulation.player is not None:
+                from emulator.simulation.run_notes import note_run
+
+                note_run(error, simulation, async_fn, args)
             raise
         simulation.rules.settle()
         # The collector comes back to a simulation that is garbage. A living one it would walk

@@ -50,14 +50,14 @@ class Trace:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         #: All events, oldest first.
         self.events: list[TraceEvent] = []
         self._observers: tuple[Callable[[TraceEvent], None], ...] = ()
 
     def record(self, kind: str, subject: str, **facts: Fact) -> None:
         """Write one event at the present instant."""
-        event = TraceEvent(self._clock.now_ms, kind, subject, facts)
+        event = TraceEvent(self.clock.now_ms, kind, subject, facts)
         self.events.append(event)
         for observer in self._observers:
             observer(event)
@@ -89,12 +89,8 @@ class Trace:
 
     def digest(self) -> str:
         """One hash over all events so far: 64 hex digits of SHA-256."""
-        digest = sha256()
-        encode = json.JSONEncoder(ensure_ascii=True, sort_keys=True).encode
-        for event in self.events:
-            digest.update(encode(event).encode())
-            digest.update(b"\n")
-        return digest.hexdigest()
+        # All at once: an encoder costs more than what it encodes.
+        return sha256(json.dumps(self.events, sort_keys=True).encode()).hexdigest()
 
     def __iter__(self) -> Iterator[TraceEvent]:
         return iter(self.events)

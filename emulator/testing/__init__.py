@@ -1,8 +1,10 @@
 """Testing: what a test asks for beside the world itself, and the pytest plugin.
 
 The verbs of Cloudflare's `cloudflare:test` in snake_case, and ours: `crash_durable_object`,
-`list_alarms`, `snapshot`, `restore`, `fork` and `OutboundMock`. They are loaded when they are
-first used: the plugin, which every pytest loads, lives here too.
+`list_alarms`, `snapshot`, `restore`, `fork` and `OutboundMock`; and what must hold while a
+world runs: `always`, `eventually`, `never`, `sometimes`, `watching`. They are loaded when they
+are first used: the plugin, which every pytest loads, lives here too. `invariants`,
+`strategies` and `stateful` are modules of this package, which need Hypothesis or more.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         create_scheduled_controller,
         wait_on_execution_context,
     )
+    from emulator.testing.monitors import always, eventually, never, sometimes, watching
     from emulator.testing.outbound_mock import OutboundMock, OutboundMockError
     from emulator.testing.snapshots import fork, reset, restore, snapshot
 
@@ -33,20 +36,25 @@ __all__ = [
     "OutboundMockError",
     "PendingAlarm",
     "abort_all_durable_objects",
+    "always",
     "crash_durable_object",
     "create_execution_context",
     "create_scheduled_controller",
+    "eventually",
     "evict_all_durable_objects",
     "evict_durable_object",
     "fork",
     "list_alarms",
     "list_durable_object_ids",
+    "never",
     "reset",
     "restore",
     "run_durable_object_alarm",
     "run_in_durable_object",
     "snapshot",
+    "sometimes",
     "wait_on_execution_context",
+    "watching",
 ]
 
 _ROOMS: Final = {
@@ -64,6 +72,7 @@ _ROOMS: Final = {
         "create_scheduled_controller",
         "wait_on_execution_context",
     ),
+    "monitors": ("always", "eventually", "never", "sometimes", "watching"),
     "outbound_mock": ("OutboundMock", "OutboundMockError"),
     "snapshots": ("fork", "reset", "restore", "snapshot"),
 }

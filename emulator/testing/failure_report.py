@@ -41,6 +41,7 @@ _SENTENCES: Final = {
     "fault": "fault at {subject} of {actor}: {rule}",
     "recovery": "{subject}: its storage goes back to a bookmark",
     "reset": "{subject}: reset ({error})",
+    "restart": "{subject}: the process restarts ({cause})",
     "scheduled.failed": "{subject}: the cron handler has failed with {error}",
     "start": "{subject}: a new instance starts",
     "storage.flush": "{subject}: writes become durable",

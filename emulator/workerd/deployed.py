@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, final
 
 import httpx
 
-from emulator.errors import ConfigurationError, WorldError
+from emulator.errors import ConfigurationError, UnsupportedByTarget
 from emulator.simulation.clock import duration_ms
-from emulator.workerd.miniflare import RealClock
+from emulator.workerd.real_clock import RealClock
 from emulator.workerd.transport import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Deployed:
             f"{name} cannot be had of a deployed worker: only dispatch_fetch, client, advance "
             "and clock go over a URL"
         )
-        raise WorldError(message)
+        raise UnsupportedByTarget(message)
 
     def __repr__(self) -> str:
         return f"<Deployed {self.url}>"

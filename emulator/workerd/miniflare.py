@@ -7,20 +7,21 @@ time; what only simulated time has is one clear error. Leaves to others: the wor
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self, final
 
 import httpx
 
-from emulator.errors import WorldError
+from emulator.errors import UnsupportedByTarget, WorldError
 from emulator.http.arguments import bound, dispatched_request, upgrade_request
 from emulator.simulation.clock import duration_ms, instant_ms
 from emulator.workerd.d1 import D1Database, apply_files
 from emulator.workerd.durable_objects import DurableObjectNamespace, Service
+from emulator.workerd.faults import RealFaults
 from emulator.workerd.options import settings_of, unique_key
 from emulator.workerd.r2 import R2Bucket
+from emulator.workerd.real_clock import RealClock
 from emulator.workerd.transport import dispatch
 from emulator.workerd.websocket_client import open_socket, upgrade
 from emulator.workerd.wire import decode
@@ -28,42 +29,27 @@ from emulator.workerd.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from types import TracebackType
 
     from emulator.http.websocket_client import WebSocketClient
     from emulator.runtime.console import LogRecord
     from emulator.values import JsDict
 
-__all__ = ["Miniflare", "RealClock", "WorkerHandle", "only_simulated"]
+__all__ = ["Miniflare", "WorkerHandle", "only_simulated"]
 
 
 def only_simulated(name: str) -> NoReturn:
     """Refuse what the real runtime cannot give.
 
     Raises:
-        WorldError: Always.
+        UnsupportedByTarget: Always.
     """
     message = (
         f"{name} needs simulated time, and the real runtime has none: use the emulator "
         "(--emulator-target emulator) for it"
     )
-    raise WorldError(message)
-
-
-@final
-class RealClock:
-    """The clock on the wall, with the names of the emulator's."""
-
-    @property
-    def now_ms(self) -> int:
-        """Milliseconds since the Unix epoch."""
-        return int(time.time() * 1000)
-
-    @property
-    def now(self) -> datetime:
-        """The present instant as an aware datetime in UTC."""
-        return datetime.fromtimestamp(self.now_ms / 1000, UTC)
+    raise UnsupportedByTarget(message)
 
 
 @final
@@ -73,14 +59,17 @@ class Miniflare:
     Enter it with `async with`, on an asyncio loop.
 
     Args:
+        seed: Decides what fault rules draw, as that of `emulator.run` does.
         options: Those of `emulator.Miniflare`, where `script_path` is a .mjs, .js or .ts
             module.
 
     Raises:
         ConfigurationError: If an option is wrong, or has no meaning on the real runtime.
+        UnsupportedByTarget: If one of `faults` cannot be had there.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, seed: int = 0, **options: Any) -> None:
+        self._seed = seed
         self._settings = settings_of(options)
         self._world: World | None = None
         self._bindings: dict[str, Any] = {}
@@ -90,7 +79,9 @@ class Miniflare:
             message = "this Miniflare has been entered before; make a new one"
             raise WorldError(message)
         options = self._settings.options
-        world = await World.start(self._settings.driver, self._settings.services)
+        settings = self._settings
+        faults = partial(RealFaults, self._seed, settings.operations, RealClock())
+        world = await World.start(settings.driver, settings.services, faults)
         self._world = world
         try:
             bindings = self._bindings = dict(options.bindings)
@@ -104,6 +95,8 @@ class Miniflare:
             for name, given in options.d1_databases.items():
                 bindings[name] = database = D1Database(world, name)
                 await apply_files(database, given.schema, given.migrations)
+            world.faults.add(*options.faults)
+            await world.faults.arrive()
         except BaseException:
             await world.dispose()
             raise
@@ -115,12 +108,19 @@ class Miniflare:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.dispose()
+        await self.dispose(exc)
 
-    async def dispose(self) -> None:
-        """End the world. The end of `async with` does it too."""
+    async def dispose(self, error: BaseException | None = None) -> None:
+        """End the world. The end of `async with` does it too.
+
+        Args:
+            error: What ends it, if it failed.
+
+        Warns:
+            UnusedFaultWarning: If a fault rule never matched an operation.
+        """
         if self._world is not None:
-            await self._world.dispose()
+            await self._world.dispose(error)
 
     @property
     def world(self) -> World:
@@ -274,9 +274,12 @@ class Miniflare:
         only_simulated("trace")
 
     @property
-    def faults(self) -> Any:
-        """Refused: nothing can be made to fail on the real runtime."""
-        only_simulated("faults")
+    def faults(self) -> RealFaults:
+        """The world's fault rules: `add`, `clear`, and those that were `injected`.
+
+        The calls of the worker and those of the test meet them in real time.
+        """
+        return self.world.faults
 
     @property
     def logs(self) -> list[LogRecord]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.errors import ConfigurationError
 from emulator.runtime.options import parse
+from emulator.workerd.fault_plans import check
 from emulator.workerd.services import OUTBOUND
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ __all__ = ["Settings", "settings_of"]
 _SUFFIXES: Final = (".mjs", ".js", ".ts")
 _USER: Final = "worker"
 _FRONT: Final = "amber-front"
+#: The way in for fault rules (shim.mjs).
+_FAULTS: Final = {"name": _USER, "entrypoint": "AmberFaults"}
 #: The front is written for the platform of this day.
 _FRONT_DATE_MIN: Final = "2025-09-01"
 
@@ -35,11 +38,13 @@ class Settings(NamedTuple):
         options: Ours, checked.
         driver: What the driver takes.
         services: Python functions by binding name.
+        operations: First parts of the names of operations, by binding.
     """
 
     options: WorldOptions
     driver: dict[str, Any]
     services: dict[str, Any]
+    operations: dict[str, tuple[str, ...]]
 
 
 def settings_of(given: Mapping[str, Any]) -> Settings:
@@ -50,9 +55,12 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
 
     Raises:
         ConfigurationError: If an option is wrong, or has no meaning on the real runtime.
+        UnsupportedByTarget: If one of `faults` cannot be had there.
     """
     _refuse(given)
     options = parse(given)
+    operations = _operations(options)
+    check(options.faults, operations)
     assert options.script_path is not None
     if options.script_path.suffix not in _SUFFIXES:
         raise ConfigurationError(_no_module(str(options.script_path)))
@@ -64,18 +72,12 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
         "worker": _worker(options),
         "front": _front(options),
     }
-    return Settings(options, driver, services)
+    return Settings(options, driver, services, operations)
 
 
 def _refuse(given: Mapping[str, Any]) -> None:
     if given.get("worker") is not None:
         raise ConfigurationError(_no_module(repr(given["worker"])))
-    if given.get("faults"):
-        message = (
-            "option faults: only simulated time has faults; the real runtime has none. "
-            "Leave the option out for it: workerd={'faults': []}"
-        )
-        raise ConfigurationError(message)
     if given.get("limits", "workerd") != "workerd":
         message = (
             f"option limits: the real runtime has its own limits, got {given['limits']!r}; "
@@ -126,7 +128,17 @@ def _front(options: WorldOptions) -> dict[str, Any]:
         "durableObjects": {f"B_{n}": v for n, v in _namespaces(options, _USER).items()},
         "r2Buckets": {f"B_{name}": bucket for name, bucket in options.r2_buckets.items()},
         "d1Databases": {f"B_{name}": name for name in options.d1_databases},
-        "serviceBindings": {**services, "WORKER": _USER},
+        "serviceBindings": {**services, "WORKER": _USER, "FAULTS": _FAULTS},
+    }
+
+
+def _operations(options: WorldOptions) -> dict[str, tuple[str, ...]]:
+    """The first parts of the names of what each binding does, for fault rules."""
+    return {
+        **dict.fromkeys(options.durable_objects, ("alarm", "object", "storage")),
+        **dict.fromkeys(options.r2_buckets, ("r2",)),
+        **dict.fromkeys(options.d1_databases, ("d1",)),
+        **dict.fromkeys(options.service_bindings, ("service",)),
     }
 
 

@@ -18,6 +18,8 @@ from emulator.workerd.wire import decode_error
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
+    from emulator.workerd.faults import RealFaults
+
 __all__ = ["LOST", "TIMEOUT_SECONDS", "Pool", "WorldTransport", "dispatch", "has_ended"]
 
 #: How long a real worker may be silent. Nothing may hang a test for ever.
@@ -98,13 +100,19 @@ class WorldTransport(httpx.AsyncBaseTransport):
     Args:
         pool: Connections to the world's front.
         token: What the front knows us by.
+        faults: Rules that requests may meet.
         settle: Awaited before an answer is handed out, if it is given.
     """
 
     def __init__(
-        self, pool: Pool, token: str, settle: Callable[[], Awaitable[None]] | None = None
+        self,
+        pool: Pool,
+        token: str,
+        faults: RealFaults,
+        settle: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._pool = pool
+        self._faults = faults
         self._token = token.encode()
         self._settle = settle
 
@@ -115,7 +123,10 @@ class WorldTransport(httpx.AsyncBaseTransport):
             JsException: What the worker's handler threw.
             WorldError: If the real runtime has ended.
         """
+        await self._faults.arrive()
         own = {b"amber-token": self._token, b"amber-url": str(request.url).encode()}
+        if self._faults.is_asked:
+            own[b"amber-rules"] = b"1"
         given = [pair for pair in request.headers.raw if pair[0].lower() not in own]
         try:
             response = await self._pool.send(

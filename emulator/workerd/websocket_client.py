@@ -86,7 +86,10 @@ async def open_socket(world: World, request: httpx.Request) -> WebSocketClient:
         JsException: What the worker's handler threw.
         UpgradeRefused: If the answer is no WebSocket.
     """
+    await world.faults.arrive()
     own = {"amber-token": world.token, "amber-url": str(request.url)}
+    if world.faults.is_asked:
+        own["amber-rules"] = "1"
     # What the handshake says is the socket's own business.
     given = [
         (name.lower(), value)

@@ -23,10 +23,14 @@ from emulator.workerd.transport import LOST, Pool, WorldTransport, has_ended
 from emulator.workerd.wire import decode_error, dumps
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
+    from emulator.workerd.faults import RealFaults
     from emulator.workerd.frames import Answer, Outgoing
     from emulator.workerd.websocket_client import RealConnection
+
+    #: Of what sends a change, and what begins a call.
+    MakeFaults = Callable[[Any, Any], RealFaults]
 
 __all__ = ["World"]
 
@@ -43,10 +47,16 @@ class World:
         token: The driver's.
         facts: What the driver said of the world: `id`, `url`, `token`.
         services: Python functions by binding name, and by `OUTBOUND`.
+        faults: Makes the fault rules of the world.
     """
 
     def __init__(
-        self, control: Pool, token: str, facts: dict[str, str], services: Mapping[str, Any]
+        self,
+        control: Pool,
+        token: str,
+        facts: dict[str, str],
+        services: Mapping[str, Any],
+        faults: MakeFaults,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.is_disposed = False
@@ -58,10 +68,14 @@ class World:
         self._pool = Pool(facts["url"])
         self.token = facts["token"]
         self._token = facts["token"].encode()
-        self.transport = WorldTransport(self._pool, facts["token"])
+        #: The rules by which calls meet faults.
+        self.faults = faults(self._change_faults, self.start_call)
+        self.transport = WorldTransport(self._pool, facts["token"], self.faults)
         #: The same for clients, who do not say when they are done: what was printed until
         #: the head of an answer came is in `logs` then.
-        self.client_transport = WorldTransport(self._pool, facts["token"], self.settle)
+        self.client_transport = WorldTransport(
+            self._pool, facts["token"], self.faults, self.settle
+        )
         self._services = Services(services, self._ask)
         self._sockets: dict[str, RealConnection] = {}
         self._early: dict[str, list[dict[str, Any]]] = {}
@@ -70,12 +84,15 @@ class World:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
-    async def start(cls, settings: dict[str, Any], services: Mapping[str, Any]) -> World:
+    async def start(
+        cls, settings: dict[str, Any], services: Mapping[str, Any], faults: MakeFaults
+    ) -> World:
         """Start a world.
 
         Args:
             settings: For the driver.
             services: As above.
+            faults: As above.
 
         Raises:
             ConfigurationError: If workerd refuses the script or the options.
@@ -91,7 +108,7 @@ class World:
             if response.status_code != 200:
                 message = f"the real runtime refused the worker: {answer['error']}"
                 raise ConfigurationError(message)
-            world = cls(control, driver.token, answer, services)
+            world = cls(control, driver.token, answer, services, faults)
         except BaseException:
             await control.aclose()
             raise
@@ -137,6 +154,14 @@ class World:
             WorldError: If the world has ended.
         """
         self.check_open()
+        await self.faults.arrive()
+        return await self._exchange({**call, "hasRules": self.faults.is_asked}, body)
+
+    async def _change_faults(self, change: dict[str, Any]) -> None:
+        change = {"token": self.token, **change}
+        await self._exchange({"call": "faults", "change": change}, None)
+
+    async def _exchange(self, call: dict[str, Any], body: Outgoing | None) -> Answer:
         headers = [
             (b"host", b"localhost"),
             (b"amber-token", self._token),
@@ -192,6 +217,8 @@ class World:
             self.logs.append(record)
         elif event["event"] == "call":
             self.start_call(self._services.answer(event))
+        elif event["event"] == "fault":
+            self.faults.take(event)
         elif event["event"] == "socket":
             self._take_from_socket(event)
         else:
@@ -245,10 +272,19 @@ class World:
             await response.aread()
             await asyncio.wait_for(arrived, _SETTLE_SECONDS_MAX)
 
-    async def dispose(self) -> None:
-        """End it. Nothing happens the second time."""
+    async def dispose(self, error: BaseException | None = None) -> None:
+        """End it. Nothing happens the second time.
+
+        Args:
+            error: What ends it, if it failed.
+
+        Warns:
+            UnusedFaultWarning: If a fault rule never matched an operation.
+        """
         if self.is_disposed:
             return
+        if self.faults:
+            await self.settle()
         self.is_disposed = True
         with suppress(httpx.TransportError):
             response = await self._ask("DELETE", "")
@@ -258,6 +294,7 @@ class World:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._pool.aclose()
         await self._control.aclose()
+        self.faults.settle(error)
 
     def __repr__(self) -> str:
         return f"<World {self._path} {'disposed' if self.is_disposed else 'open'}>"

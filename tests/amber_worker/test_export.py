@@ -147,7 +147,7 @@ def test_a_file_deleted_between_head_and_get_is_missing(amber: Any) -> None:
         warnings = [log.message for log in mf.logs if log.level == "WARNING"]
         assert warnings == ["file 'u1/f00004' is gone since it was checked, skipped"]
 
-    amber.run(test, faults=[faults.vanish("u1/f00004")])
+    amber.run(test, faults=[faults.vanish(key="u1/f00004")])
 
 
 @pytest.mark.parametrize("declared", [0, 1, 10_000])

@@ -184,7 +184,7 @@ def test_a_step_is_one_write_unit_even_where_every_wait_ends_a_turn(
                 row = await wait_until_over(amber, mf, await post_until_accepted(amber, mf))
                 amber.check(await amber.download(mf, row), files)
 
-            rule = faults.crash(when, operation="storage.flush", nth=nth)
+            rule = faults.crash(**{when: "storage.flush"}, nth=nth)
             amber.run(test, faults=[rule])
 
 
@@ -202,14 +202,14 @@ def test_a_crash_in_a_step_of_several_alarms_neither_repeats_nor_loses_a_file(
         amber.run(test, faults=list(rules))
 
     for nth in (1, 200, 401, 410):
-        run(faults.crash("after", operation="r2.get", key="u1/*", nth=nth))
+        run(faults.crash(after="r2.get", key="u1/*", nth=nth))
     # The start, five chunks, the upload, two steps, the end.
     for nth in range(1, 11):
-        run(faults.crash("before", operation="storage.flush", nth=nth))
-        run(faults.crash("after", operation="storage.flush", nth=nth))
+        run(faults.crash(before="storage.flush", nth=nth))
+        run(faults.crash(after="storage.flush", nth=nth))
     for nth in range(1, 7):
-        run(faults.crash("before", operation="alarm.ack", nth=nth))
-        run(faults.crash("after", operation="alarm.ack", nth=nth))
+        run(faults.crash(before="alarm.ack", nth=nth))
+        run(faults.crash(after="alarm.ack", nth=nth))
 
 
 def test_an_object_that_crashes_again_and_again_still_ends(amber: Any) -> None:
@@ -219,4 +219,4 @@ def test_an_object_that_crashes_again_and_again_still_ends(amber: Any) -> None:
         amber.check(await amber.export(mf), files)
         assert len(mf.trace.of_kind("crash")) == 20
 
-    amber.run(test, faults=[faults.crash("before", operation="r2.get", nth=range(1, 21))])
+    amber.run(test, faults=[faults.crash(before="r2.get", nth=range(1, 21))])

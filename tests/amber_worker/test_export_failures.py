@@ -37,7 +37,12 @@ def test_a_step_that_fails_once_is_taken_again(
         amber.check(archive, files)
         assert len(mf.trace.of_kind("alarm.failed")) == 1
 
-    amber.run(test, faults=[faults.error(operation=operation, key=key, nth=1, when=when)])
+    amber.run(
+        test,
+        faults=[
+            faults.error(operation=operation, key=key, nth=1, after_effect=when == "after")
+        ],
+    )
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -52,7 +57,7 @@ def test_completing_in_d1_fails_once_and_is_told_once(amber: Any, when: Any) -> 
 
     rule = faults.error(
         operation="d1.run", key="UPDATE storage_exports SET status = 'completed'*", nth=1,
-        when=when,
+        after_effect=when == "after",
     )  # fmt: skip
     amber.run(test, faults=[rule])
 
@@ -119,7 +124,7 @@ def test_a_success_whose_answer_was_lost_is_not_taken_back_by_the_failure_behind
 
     completed = "UPDATE storage_exports SET status = 'completed'*"
     rules = [
-        faults.error(operation="d1.run", key=completed, nth=1, when="after"),
+        faults.error(operation="d1.run", key=completed, nth=1, after_effect=True),
         faults.error(operation="d1.run", key=completed, nth=range(2, ATTEMPTS + 1)),
     ]
     amber.run(test, faults=rules)
@@ -295,5 +300,5 @@ def test_an_auth_service_that_fails_means_nobody_and_tells_no_secret(amber: Any)
         assert answer.status_code == 401
         assert [log.message for log in mf.logs] == ["authentication failed: JsException"]
 
-    rule = faults.error("it was token-of-u1", operation="service.fetch", binding="AUTH")
+    rule = faults.error("AUTH", op="service.fetch", message="it was token-of-u1")
     amber.run(test, faults=[rule])

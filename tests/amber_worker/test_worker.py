@@ -118,7 +118,7 @@ def test_a_start_that_is_lost_on_the_way_is_tried_again(amber: Any, when: Any) -
         await amber.seed(mf, files)
         amber.check(await amber.export(mf), files)
 
-    amber.run(test, faults=[faults.error(operation="object.rpc", nth=1, when=when)])
+    amber.run(test, faults=[faults.error(op="object.rpc", nth=1, after_effect=when == "after")])
 
 
 @pytest.mark.parametrize(
@@ -394,4 +394,4 @@ def test_an_unexpected_error_is_a_500_that_tells_nothing(amber: Any) -> None:
         assert answer.headers["access-control-allow-origin"]
         assert [log.level for log in mf.logs] == ["ERROR"]
 
-    amber.run(test, faults=[faults.error("disk on fire", operation="d1.batch")])
+    amber.run(test, faults=[faults.error(op="d1.batch", message="disk on fire")])

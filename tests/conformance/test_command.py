@@ -93,6 +93,23 @@ def test_another_outcome_than_recorded_is_told_and_status_1(
     assert "at steps[0].ops[1].ok\n" in capsys.readouterr().out
 
 
+def test_the_first_that_differs_is_the_last_one_looked_at_if_asked(
+    folder: Path, law: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(folder, law, change=2)
+    other = folder.parent / "other.json"
+    other.write_text(json.dumps({"programs": [{**LAW, "name": "other"}]}))
+    [program] = read(other)
+    recordings.write(folder / "other.json", [program], {"other": run_program(program)})
+
+    command = ["conform", str(law), str(other), "--against", "recordings"]
+
+    assert run([*command, "--exitfirst"]) == 1
+    assert "1 program: 0 the same, 0 declared to differ, 1 to be" in capsys.readouterr().out
+    assert run(command) == 1
+    assert "2 programs: 1 the same, 0 declared to differ, 1 to be" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

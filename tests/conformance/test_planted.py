@@ -1,6 +1,6 @@
 """The planted deviations: each can be planted, and the comparison notices some of them here.
 
-All of them are tried by `make planted`, which takes a quarter of an hour.
+All of them are tried by `make planted`, which takes seven minutes.
 """
 
 from __future__ import annotations

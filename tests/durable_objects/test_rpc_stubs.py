@@ -645,7 +645,7 @@ def test_a_fault_on_the_way_lets_go_of_the_arguments_and_reaches_what_was_pipeli
     log: list[str] = []
 
     async def scenario(mf: Any, stub: Any) -> Any:
-        mf.faults.add(faults.error(operation="object.rpc", key="echo", when=when))
+        mf.faults.add(faults.error(op="object.rpc", key="echo", after_effect=when == "after"))
         promise = stub.echo(Counter("lost", log))
         pipelined = promise.inc()
         with pytest.raises(JsException, match="Network connection lost"):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import emulator
+from emulator import faults
 from emulator.errors import JsException, JsTypeError, WorldError
 from emulator.schedules import random as random_schedule
 from emulator.sdk.workers import Blob, DurableObject
@@ -391,6 +392,37 @@ def test_calls_are_delivered_in_call_order_under_any_schedule(with_jobs, kind):
         assert with_jobs(Job, scenario, seed=seed, schedule=random_schedule()) == list(
             range(50)
         )
+
+
+class Relay(DurableObject):
+    """It passes words on to one of its kind, which keeps them."""
+
+    async def relay(self, *words: str) -> None:
+        await asyncio.gather(*(self.env.JOBS.getByName("log").note(word) for word in words))
+
+    async def note(self, word: str) -> None:
+        self.words = [*getattr(self, "words", []), word]
+
+    async def kept(self) -> list[str]:
+        return self.words
+
+
+def test_a_late_call_of_one_event_holds_back_its_own_calls_and_no_others():
+    async def main() -> list[str]:
+        late = faults.latency(50, op="rpc", key="note", nth=1)
+        async with emulator.Miniflare(
+            worker=Relay, durable_objects={"JOBS": "Relay"}, faults=[late]
+        ) as mf:
+            namespace = mf.get_durable_object_namespace("JOBS")
+            first = namespace.getByName("a").relay("one", "two")
+            await mf.advance(10)
+            await namespace.getByName("b").relay("three")
+            await first
+            words: list[str] = await namespace.getByName("log").kept()
+            return words
+
+    # The stub's order of calls is one event's (Cloudflare docs, E-order).
+    assert emulator.run(main) == ["three", "one", "two"]
 
 
 def test_fetch_and_rpc_are_each_in_order_by_themselves(with_jobs):

@@ -226,7 +226,7 @@ def test_an_error_of_an_async_listener_is_in_the_logs_and_breaks_nothing() -> No
 def test_what_was_written_is_durable_before_a_message_leaves() -> None:
     async def scenario(mf: Any, stub: Any) -> Any:
         async with mf.connect(HIBERNATING) as socket:
-            mf.faults.add(faults.crash(operation="storage.flush"))
+            mf.faults.add(faults.crash(before="storage.flush"))
             await socket.send("write")
             with pytest.raises(WebSocketClosed):
                 await socket.receive()

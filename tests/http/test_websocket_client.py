@@ -210,7 +210,7 @@ def test_what_connect_refuses_it_refuses_by_its_own_name(
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_client_hears_of_a_fault_as_of_a_lost_connection(when: Any) -> None:
     async def scenario(mf: Any) -> int | None:
-        mf.faults.add(faults.error(operation="websocket.message", when=when, nth=1))
+        mf.faults.add(faults.error(op="websocket.message", after_effect=when == "after", nth=1))
         async with mf.connect(URL) as socket:
             with pytest.raises(WebSocketClosed, match=r"1006 Network connection lost\."):
                 await socket.send("lost")

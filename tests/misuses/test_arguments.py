@@ -280,7 +280,7 @@ def test_what_is_no_fault_is_refused(told: Callable[..., str], rule: Any) -> Non
     async def nothing(mf: Any) -> None:
         """The world does not even start."""
 
-    assert "made by emulator.faults, such as faults.error(binding='DB'), got" in told(
+    assert "made by emulator.faults, such as faults.error('DB'), got" in told(
         scenario, ConfigurationError
     )
     assert "option faults must be a list of rules from emulator.faults" in told(
@@ -297,10 +297,10 @@ def test_78_a_fault_of_an_unknown_binding_does_not_pass_unnoticed(
     with pytest.warns(emulator.simulation.rules.UnusedFaultWarning) as caught:
         try_out(scenario)
     assert str(caught[0].message) == (
-        "no operation ever matched the fault faults.error(binding='BUKET'): check its binding, "
+        "no operation ever matched the fault faults.error('BUKET'): check its binding, "
         "operation, key and nth"
     )
-    with pytest.raises(ConfigurationError, match=r"operation must be one of d1\.all"):
+    with pytest.raises(ConfigurationError, match=r"op must be one of d1\.all.*mean 'r2\.get'"):
         faults.error(operation="r2.gett")
 
 

@@ -141,7 +141,7 @@ def test_nothing_of_a_dead_object_is_kept(caplog: pytest.LogCaptureFixture) -> N
             worker=Talker,
             durable_objects={"JOBS": "Job"},
             service_bindings={"OUT": Talker},
-            faults=[emulator.faults.crash("before", binding="OUT")],
+            faults=[emulator.faults.crash(before="OUT.*")],
         ) as mf:
             stub = mf.get_durable_object_namespace("JOBS").getByName("a")
             await stub.later()

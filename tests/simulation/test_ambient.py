@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import concurrent.futures
+import multiprocessing
 import os
+import queue
 import random
 import secrets
+import select
+import selectors
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import types
 import urllib.request
 import uuid
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import freezegun
 import pytest
 import time_machine
 
 from emulator.errors import ConfigurationError, SimulationEscape, WorldError
-from emulator.simulation import ambient as ambient_module
 from emulator.simulation.clock import START_MS_DEFAULT
-from emulator.simulation.runner import Simulation, run
+from emulator.simulation.escapes import REFUSED
+from emulator.simulation.runner import Simulation, current_simulation, run
 
 #: Bound before any simulation: the machine's own clock.
 real_time = time.time
@@ -260,6 +268,26 @@ def _pool() -> None:
         pool.submit(int)
 
 
+def _listen() -> None:
+    with socket.socket() as door:
+        door.listen()
+
+
+def _datagram_in_parts() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as door:
+        door.sendmsg([b"x"], [], 0, ("127.0.0.1", 9))
+
+
+def _receive() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        one.recv(1)
+
+
+def _spawn() -> None:
+    multiprocessing.get_context("spawn").Process(target=int).start()
+
+
 ESCAPES = {
     "time.sleep": lambda: time.sleep(10),
     "Thread.start": lambda: threading.Thread(target=int).start(),
@@ -276,6 +304,23 @@ ESCAPES = {
     "subprocess.Popen": lambda: subprocess.Popen(["true"]),
     "os.popen": lambda: os.popen("true"),
     "os.system": lambda: os.system("true"),
+    "os.posix_spawnp": lambda: os.posix_spawnp("true", ["true"], os.environ),
+    "os.forkpty": lambda: os.forkpty(),
+    "start_new_thread": lambda: _thread.start_new_thread(int, ()),
+    "multiprocessing": _spawn,
+    "socket.listen": _listen,
+    "socket.sendmsg": _datagram_in_parts,
+    "socket.recv": _receive,
+    "gethostbyaddr": lambda: socket.gethostbyaddr("127.0.0.1"),
+    "getnameinfo": lambda: socket.getnameinfo(("127.0.0.1", 80), 0),
+    "select": lambda: select.select([], [], [], 10),
+    "poll": lambda: select.poll(),
+    "selectors": lambda: selectors.DefaultSelector(),
+    "signal.alarm": lambda: signal.alarm(10),
+    "signal.setitimer": lambda: signal.setitimer(signal.ITIMER_REAL, 10),
+    "signal.sigtimedwait": lambda: signal.sigtimedwait([signal.SIGUSR1], 10),
+    "queue.get": lambda: queue.Queue().get(timeout=10),
+    "Future.result": lambda: concurrent.futures.Future().result(10),
 }
 
 
@@ -293,8 +338,80 @@ def test_a_way_out_of_the_simulation_is_refused_at_the_line_that_asks_for_it(esc
     assert any(entry.path.samefile(__file__) for entry in caught.traceback[1:])
 
 
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: asyncio.to_thread(int), r"to_thread\(int\) needs a thread"),
+        (
+            lambda: asyncio.get_running_loop().run_in_executor(None, _bind),
+            r"run_in_executor\(_bind\) needs a thread",
+        ),
+        (lambda: asyncio.open_connection("127.0.0.1", 9), "create_connection"),
+        (lambda: asyncio.create_subprocess_exec("true"), "subprocess_exec"),
+    ],
+)
+def test_what_asyncio_would_do_in_threads_or_outside_is_refused_by_name(call, told):
+    async def main() -> None:
+        await call()
+
+    with pytest.raises(SimulationEscape, match=told):
+        run(main)
+
+
+def test_what_is_left_of_pythons_clocks_reads_simulated_time_too():
+    async def main() -> list[object]:
+        await asyncio.sleep(2)
+        return [
+            time.process_time(), time.thread_time_ns(), os.times().elapsed, time.ctime(),
+            time.asctime(), time.clock_gettime(time.CLOCK_MONOTONIC),
+            time.clock_gettime_ns(time.CLOCK_REALTIME) // 1_000_000,
+        ]  # fmt: skip
+
+    told = "Thu Jan  1 00:00:02 2026"
+    expected = [2.0, 2_000_000_000, 2.0, told, told, 2.0, START_MS_DEFAULT + 2_000]
+    assert run(main) == expected
+    assert time.process_time() != 2.0
+    assert time.ctime() != told
+
+
+def test_names_that_a_workers_module_bound_before_obey_the_simulation_while_it_runs():
+    module = types.ModuleType("a_worker")
+    exec(
+        "from time import monotonic, perf_counter, sleep\nfrom os import urandom", vars(module)
+    )
+    real = dict(vars(module))
+
+    async def main() -> tuple[Any, ...]:
+        current_simulation().hold_module(module)
+        with pytest.raises(SimulationEscape, match=r"time\.sleep"):
+            module.sleep(10)
+        await asyncio.sleep(3)
+        return module.monotonic(), module.urandom(4), module.perf_counter() == 3
+
+    first = run(main)
+    assert first == run(main)
+    assert (first[0], first[2]) == (3, False)
+    assert vars(module) == real
+
+
+def test_a_name_that_was_bound_in_one_simulation_is_right_in_the_next():
+    kept: list[Any] = []
+
+    async def bind() -> None:
+        kept.extend([time.monotonic, os.urandom])
+        await asyncio.sleep(5)
+
+    async def main() -> tuple[float, bytes]:
+        return kept[0](), kept[1](4)
+
+    run(bind)
+    assert run(main) == run(main)
+    assert run(main)[0] == 0
+    assert kept[0]() > 0
+
+
 def test_after_a_run_every_door_is_as_it_was():
-    holders = [(holder, name) for holder, name, *_ in ambient_module._REFUSED]
+    holders = [(holder, name) for holder, name, *_ in REFUSED]
     holders += [(time, name) for name in ("time", "monotonic", "perf_counter", "sleep")]
     before = [(vars(holder).get(name), getattr(holder, name)) for holder, name in holders]
 

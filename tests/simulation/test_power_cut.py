@@ -280,6 +280,31 @@ def test_an_error_that_only_the_dead_would_have_heard_of_is_no_news(
     assert caplog.records == []
 
 
+def test_nor_is_an_error_of_a_task_whose_listeners_died_in_the_instant_of_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulationLoop)
+        dead = Instance(loop)
+
+        async def err() -> None:
+            loop.call_soon(loop.bury, dead, context=loop.platform_context)
+            message = "at the end"
+            raise ValueError(message)
+
+        async def wait(_: Instance) -> None:
+            await asyncio.create_task(err())
+
+        dead.start(wait)
+        await asyncio.sleep(1)
+
+    run(main)
+    gc.collect()
+
+    assert caplog.records == []
+
+
 def test_finished_generators_do_not_pile_up():
     async def numbers() -> AsyncIterator[int]:
         yield 1

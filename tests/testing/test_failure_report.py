@@ -34,6 +34,7 @@ from emulator.testing.failure_report import describe, in_words
             "JOBS#1: the alarm has failed with KeyError",
         ),
         ("crash", "JOBS#1", {"cause": "by hand"}, "JOBS#1: power cut (by hand)"),
+        ("restart", "worker", {"cause": "it"}, "worker: the process restarts (it)"),
         (
             "fault",
             "BUCKET.r2.get('k')",
@@ -312,7 +313,8 @@ def test_a_call_that_never_answers_is_a_deadlock_that_names_both_sides():
     error, _ = outcome(act)
     assert isinstance(error, SimulationDeadlock)
     first, second = error.waiters
-    assert first.endswith("waits for JOBS.object.rpc('hang')")
+    a = name_of("JOBS", "a", "Hanging")
+    assert first.endswith(f"waits for JOBS.object.rpc('hang') at {a}")
     assert second.startswith(f"{name_of('JOBS', 'a', 'Hanging')} in Hanging.hang (")
 
 

@@ -316,6 +316,27 @@ async def test_an_open_transaction_is_not_in_a_snapshot_and_goes_on(miniflare, s
     assert await stub.count() == 1_001
 
 
+async def test_the_alarm_of_an_open_transaction_is_not_in_a_snapshot(miniflare, stub):
+    async def remind(_, state):
+        async def write(txn):
+            await txn.setAlarm(miniflare.clock.now_ms + 60_000)
+            await asyncio.sleep(5)
+
+        # From here on SQL may see the row of the alarm, so that it follows at once.
+        state.storage.sql.exec("CREATE TABLE t (x)")
+        await state.storage.transaction(write)
+
+    writing = asyncio.ensure_future(run_in_durable_object(stub, remind))
+    await miniflare.advance(1_000)
+    taken = snapshot(miniflare)
+
+    async with fork(miniflare) as other:
+        assert snapshot(other).namespaces == taken.namespaces
+        assert await stub_of(other).get_alarm() is None
+    await writing
+    assert await stub.get_alarm() is not None
+
+
 async def test_a_snapshot_from_within_the_turn_of_a_write_lacks_it(miniflare, stub):
     await stub.put("k", "durable")
 

@@ -10,10 +10,14 @@ import asyncio
 import sys
 import types
 import pytest
+from emulator import faults
+from emulator.errors import UnsupportedByTarget
 
 class Miniflare:
     def __init__(self, **options):
         self.options = options
+        if faults.restart() in options.get("faults", ()):
+            raise UnsupportedByTarget("no restart there")
 
     async def __aenter__(self):
         self.loop = asyncio.get_running_loop()
@@ -99,7 +103,11 @@ async def test_seed(miniflare): pass
 async def test_simulated(): pass
 
 @pytest.mark.miniflare(faults=[faults.missing(key="k")])
-async def test_faults(miniflare): pass
+async def test_faults(miniflare):
+    assert miniflare.options["faults"] == [faults.missing(key="k")]
+
+@pytest.mark.miniflare(faults=[faults.restart()])
+async def test_faults_of_simulated_time_only(miniflare): pass
 
 @pytest.mark.miniflare(faults=[])
 async def test_no_faults(miniflare):
@@ -118,7 +126,6 @@ SKIPPED = {
     "test_factory_with_a_seed": "a seed, schedule or start_time",
     "test_seed": "mark `simulated`",
     "test_simulated": "mark `simulated`",
-    "test_faults": "option faults",
     "test_frozen": "@freeze_time",
 }
 
@@ -134,7 +141,11 @@ def test_tests_and_fixtures_of_every_scope_share_one_real_loop(real):
     assert {name for name, outcome in outcomes.items() if outcome == "failed"} == {
         "test_failing"
     }, real.output
-    assert {name for name, outcome in outcomes.items() if outcome == "skipped"} == set(SKIPPED)
+    assert {name for name, outcome in outcomes.items() if outcome == "skipped"} == {
+        *SKIPPED,
+        "test_faults_of_simulated_time_only",
+    }
+    assert "no restart there" in real["test_faults_of_simulated_time_only"].text
 
 
 @pytest.mark.parametrize("name", SKIPPED)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from emulator.bindings.d1.statement import D1PreparedStatement
     from emulator.durable_objects.context import IoContext
     from emulator.sqlite.database import Database, Snapshot
+    from emulator.sqlite.query import Row
 
 __all__ = ["D1Database", "D1Snapshot"]
 
@@ -160,6 +161,14 @@ class D1Database(JsObject):
         """
         apply_scripts(self._database, migrations_in(folder), self._now_ms)
         self._line.engine.forget()
+
+    def peek(self, sql: str) -> list[Row]:
+        """What a query finds at this instant: no call, and nothing in the trace tells of it.
+
+        Args:
+            sql: One query, which only reads.
+        """
+        return self._database.execute(sql)
 
     def clear(self) -> None:
         """Drop every table."""

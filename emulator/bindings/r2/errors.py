@@ -24,6 +24,7 @@ __all__ = [
     "NO_SUCH_UPLOAD",
     "OBJECT_TOO_LARGE",
     "OBJECT_TOO_SMALL",
+    "RATE_LIMITED",
     "UNSPECIFIED",
     "element_type_error",
     "option_type_error",
@@ -42,6 +43,7 @@ INVALID_PART: Final = 10025
 BAD_DIGEST: Final = 10037
 INVALID_RANGE: Final = 10039
 MULTIPART_PROBLEM: Final = 10048
+RATE_LIMITED: Final = 10058
 OBJECT_TOO_LARGE: Final = 100100
 
 # Miniflare's r2/errors.worker.ts and Cloudflare docs, R2, Error codes.
@@ -56,6 +58,7 @@ _TEXTS: Final = {
     INVALID_PART: "One or more of the specified parts could not be found.",
     INVALID_RANGE: "The requested range is not satisfiable",  # Without a full stop.
     MULTIPART_PROBLEM: "There was a problem with the multipart upload.",
+    RATE_LIMITED: "Reduce your concurrent request rate for the same object.",
     OBJECT_TOO_LARGE: "Your proposed upload exceeds the maximum allowed object size.",
 }
 

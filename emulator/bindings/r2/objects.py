@@ -7,6 +7,7 @@ has it after a failed condition. Leaves to others: where the bytes are (spool).
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, Final, final
 
 from emulator.bindings.r2.body_reader import BodyReader
@@ -161,6 +162,12 @@ class R2Object(JsObject):
             raise js_error("TypeError", text)
         write_http_metadata(self._record.http_metadata, headers)
 
+    def resize(self, by_bytes: int) -> None:
+        """Say another size than is stored. Not for worker code."""
+        record = copy.copy(self._record)
+        record.size_bytes = max(record.size_bytes + by_bytes, 0)
+        _set(self, "_record", record)
+
     def __repr__(self) -> str:
         record = self._record
         return f"<{type(self).__name__} {record.key!r} {record.size_bytes} bytes>"
@@ -230,6 +237,10 @@ class R2ObjectBody(BodyReader, R2Object):
             return chunk
 
         return ReadableStream.from_source(pull, cancel=cancel, known_length=left)
+
+    def replace_body(self, stream: ReadableStream) -> None:
+        """Give another body. Not for worker code."""
+        _set(self, "_body", stream)
 
     @property
     def bodyUsed(self) -> bool:

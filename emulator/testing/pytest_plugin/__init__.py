@@ -48,6 +48,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="TARGET",
         help="where worlds live: emulator (default), workerd, or the URL of a deployed worker",
     )
+    group.addoption(
+        "--emulator-replay",
+        metavar="TOKEN",
+        help="run the scenario of a token, and it alone, in the world that the token names; "
+        "select its test as usual",
+    )
     parser.addini(
         "emulator_config",
         default="",
@@ -70,6 +76,10 @@ def pytest_configure(config: pytest.Config) -> None:
             f"--emulator-target is emulator, workerd or a URL (https://...), got {target!r}"
         )
         raise pytest.UsageError(message)
+    if (word := config.getoption("emulator_replay")) is not None:
+        from emulator.testing.pytest_plugin import replay
+
+        replay.begin(config, word)
     for line in _MARKERS:
         config.addinivalue_line("markers", line)
     config.pluginmanager.register(Hooks(config), "emulator-hooks")

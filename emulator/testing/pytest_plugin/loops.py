@@ -106,8 +106,12 @@ class Loops:
             node: A test, or what several share.
             owner: Who shares it, in words.
         """
+        from emulator.simulation.replaying import REPLAYING
         from emulator.testing.pytest_plugin.simulated_run import SimulatedRun
 
+        token = REPLAYING.token_for(getattr(node, "function", None))
+        if token is not None:
+            return SimulatedRun(seed=token.seed, schedule=token.schedule(), owner=owner)
         options = {"seed": self._config.getoption("emulator_seed"), **_marked(node)}
         return SimulatedRun(**options, owner=owner)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from emulator.simulation.schedules import Schedule
+
 __all__ = ["Run", "SimulatedRun"]
 
 
@@ -56,13 +58,20 @@ class SimulatedRun:
         seed: Decides every random stream.
         start_time: Epoch milliseconds or a datetime; None is where freezegun holds time when
             the first async fixture or the test begins, else 2026-01-01T00:00:00Z.
+        schedule: Decides latencies and ties; None is the calm run.
         owner: Who shares it, in words; empty for a single test.
     """
 
     def __init__(
-        self, *, seed: int = 0, start_time: int | datetime | None = None, owner: str = ""
+        self,
+        *,
+        seed: int = 0,
+        start_time: int | datetime | None = None,
+        schedule: Schedule | None = None,
+        owner: str = "",
     ) -> None:
         self.seed = seed
+        self._schedule = schedule
         self.start_time = start_time
         self._owner = owner
         self._may_freeze = True
@@ -92,7 +101,9 @@ class SimulatedRun:
             return simulation.run(main)
 
     def _begin(self) -> Simulation:
-        simulation = Simulation(seed=self.seed, start_time=self.start_time)
+        simulation = Simulation(
+            seed=self.seed, start_time=self.start_time, schedule=self._schedule
+        )
         if frozen_start_ms() is None:
             simulation.clock.observe(lambda _: self._check_frozen())
             self._may_freeze = False

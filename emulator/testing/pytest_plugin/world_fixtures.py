@@ -194,13 +194,21 @@ def _make(config: pytest.Config, layers: list[dict[str, Any]]) -> Any:
     if "script_path" in real:
         options.pop("worker", None)
     options = _over(options, real)
-    if options.pop("faults", None):
+    if not options.get("faults"):
+        options.pop("faults", None)
+    elif target != "workerd":
         pytest.skip(_needs_time(config, "option faults"))
     import emulator.workerd as workerd
+    from emulator.errors import UnsupportedByTarget
 
     if target != "workerd":
         return workerd.Deployed(target)
-    return workerd.Miniflare(**_known(options))
+    if seed := config.getoption("emulator_seed"):
+        options["seed"] = seed
+    try:
+        return workerd.Miniflare(**_known(options))
+    except UnsupportedByTarget as error:
+        pytest.skip(str(error))
 
 
 def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def test_deleting_all_data_makes_a_new_database_of_it(worker):
 
 def test_a_fault_reaches_worker_code_as_the_platforms_error(worker):
     async def main():
-        rule = faults.error(binding="DB", operation="d1.first")
+        rule = faults.error("DB", op="first")
         async with emulator.Miniflare(**worker, faults=[rule]) as mf:
             return (await mf.dispatch_fetch("http://x/")).text
 

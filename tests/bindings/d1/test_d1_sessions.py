@@ -70,7 +70,7 @@ def test_a_call_that_fails_brings_no_bookmark(in_world, error_of):
 def test_a_bookmark_is_learnt_when_the_answer_arrives(in_world):
     async def body(world, db):
         session = db.withSession()
-        world.simulation.rules.add(faults.latency(100, when="after"))
+        world.simulation.rules.add(faults.latency(100, after_effect=True))
         call = session.prepare("SELECT 1").run()
         await asyncio.sleep(0.05)
         assert session.getBookmark() is None

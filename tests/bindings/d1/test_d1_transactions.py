@@ -262,7 +262,7 @@ def test_a_fault_finds_a_statement_by_its_text_and_inside_a_batch(in_world, erro
 def test_an_error_after_the_effect_leaves_the_write(in_world, error_of):
     async def body(world, db):
         await db.exec(TABLE)
-        world.simulation.rules.add(faults.error(operation="d1.run", when="after"))
+        world.simulation.rules.add(faults.error(op="d1.run", after_effect=True))
         await error_of(insert(db, "a").run())
         assert await count(db) == 1
 

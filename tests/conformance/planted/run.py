@@ -119,16 +119,13 @@ def compare_named(folder: Path, themes: Sequence[str]) -> str:
     """
     known = sorted((folder / "fixtures" / "programs").glob("*.json"))
     programs = [path for path in known if not themes or path.stem in themes]
-    command = ["-m", "emulator", "conform", *map(str, programs), "--against", "recordings"]
+    given = [*map(str, programs), "--against", "recordings", "--exitfirst"]
+    command = ["-m", "emulator", "conform", *given]
     status, text, errors = _python(folder, command, NAMED_SECONDS_MAX)
     if status == 0:
         return ""
     found = _COMPLAINT.search(text)
-    if found is None:
-        return _last_line(errors or text)
-    count = len(_COMPLAINT.findall(text))
-    others = "" if count == 1 else f" and {count - 1} more"
-    return f"{found['name']!r}{others}"
+    return _last_line(errors or text) if found is None else repr(found["name"])
 
 
 class RandomPrograms:

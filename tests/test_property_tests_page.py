@@ -1,0 +1,53 @@
+"""The page on property tests: its examples print what it shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = (Path(__file__).parents[1] / "docs" / "property-tests.md").read_text(encoding="utf-8")
+#: The files of the page, by the name in the first line of each.
+FILES = dict(re.findall(r"```python\n((?:# (\S+))\n.*?)```", PAGE, re.DOTALL))
+#: What each command of the page prints.
+PRINTED = dict(re.findall(r"```console\n\$ (.*?)\n(.*?)```", PAGE, re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("page")
+    for text, name in FILES.items():
+        (made / name).write_text(text)
+    return made
+
+
+def untimed(printed: str) -> str:
+    return re.sub(r"in [\d.]+s", "in 0.00s", printed)
+
+
+@pytest.mark.parametrize("command", PRINTED)
+def test_an_example_prints_what_the_page_shows(folder: Path, command: str) -> None:
+    _, *arguments = command.split()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        # Without the options of the run that runs this.
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert untimed(done.stdout) == untimed(PRINTED[command])
+
+
+def test_every_block_is_part_of_an_example() -> None:
+    assert PAGE.count("```python") == len(FILES)
+    assert PAGE.count("```console") == len(PRINTED)
+    for text, name in FILES.items():
+        others = [*PRINTED, *(other for other in FILES if other != text)]
+        assert any(name in other for other in others), name
