@@ -74,7 +74,7 @@ sqlite347: $(SQLITE347)
 $(SQLITE347): $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --target $@ 'apsw==3.47.*'
 
-# Whether exploration finds planted bugs, and leaves their repaired twins alone: two minutes.
+# Whether exploration finds planted bugs, and leaves their repaired twins alone: some minutes.
 recall: $(READY)
 	$(BIN)/python tests/mutants/recall.py $(RECALL_ARGS)
 

@@ -2,8 +2,8 @@
 
 Promises: what HTTP, D1, R2 and the objects' storage show when nothing goes wrong any more, and
 whether another export starts then; before that an unfinished one is given what Amber gives it:
-users who look, the cron job of every five minutes, and time. Leaves to
-others: what must be true (amber_worker.laws).
+users who look, the cron job of every five minutes, and time. Leaves to others: what must be
+true (amber_worker.laws).
 """
 
 from __future__ import annotations

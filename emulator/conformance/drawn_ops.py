@@ -266,7 +266,8 @@ class Ops:
             return False
         if kind == "rollback":
             return where == "transaction"
-        if kind == "alarm.near" and "rollback" in self.kinds and where != "object":
+        is_set = kind in ("alarm.near", "alarm.far")
+        if is_set and "rollback" in self.kinds and where not in ("object", "handler"):
             return False  # A declared divergence: set behind a rollback, it never runs.
         if where == "sync":
             return kind in _SYNC_KINDS and (kind != "transactionSync" or depth < 3)

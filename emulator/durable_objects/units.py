@@ -54,8 +54,8 @@ class WriteUnits:
         frames: What is open, outermost first.
         queries: What the worker's SQL is reading.
         is_in_transaction: SQLite is between BEGIN and COMMIT.
-        transaction: The one whose closure began last and runs, rolled back or not; when it is
-            over, the one around it, unless that was rolled back (measured on workerd).
+        transaction: The one whose closure runs; one that was rolled back until the end of that
+            turn (measured on workerd).
     """
 
     def __init__(
@@ -226,6 +226,11 @@ class WriteUnits:
         elif frame.is_begun and frame.has_confirmed_writes:
             self._hold_words()
 
+    def _leave_transaction(self) -> None:
+        """The turn is over in which a transaction was rolled back."""
+        while self.transaction is not None and not self.transaction.is_open:
+            self.transaction = self.transaction.outer
+
     def roll_back(self, frame: Frame) -> None:
         """Undo what was written in the innermost frame.
 
@@ -234,6 +239,8 @@ class WriteUnits:
                 same.
         """
         self._pop(frame)
+        if frame is self.transaction:
+            self._hooks.at_turn_end(self._leave_transaction)
         self._undo(frame)
         if self._is_damaged and not self.frames:
             self._fail(frame, JsException(internal_error_text()), is_flagged=True)

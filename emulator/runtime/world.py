@@ -265,6 +265,7 @@ class World:
         worker: Worker | None = None
         if isinstance(given, str) or inspect.isclass(given) or inspect.ismodule(given):
             worker = self._worker(load(script_path=None, worker=given), binding_name)
+            self.simulation.hold_module(module_of(given))
         return Service(
             answer if worker is None else worker.fetch,
             binding_name=binding_name,

@@ -4,8 +4,9 @@
 reaches any more. While the simulation runs, such names stand for what the modules have then.
 
 Promises: only a worker's own module is touched, and only names of functions that a simulation
-replaces. `perf_counter` is left alone: whoever imports that by name measures real time. Leaves
-to others: which modules are a worker's (the world), and putting the names back (the patches).
+replaces. `perf_counter`, `process_time` and `thread_time` are left alone: whoever imports these
+by name measures real time. Leaves to others: which modules are a worker's (the world), and
+putting the names back (the patches).
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ __all__ = ["hold_names", "module_of"]
 
 _CLOCKS: Final = (
     "asctime", "clock_gettime", "clock_gettime_ns", "ctime", "monotonic", "monotonic_ns",
-    "process_time", "process_time_ns", "thread_time", "thread_time_ns",
 )  # fmt: skip
 
 

@@ -49,15 +49,20 @@ def _lambda_text(code: CodeType) -> str:
         tree = ast.parse("".join(lines))
     except (SyntaxError, ValueError):
         tree = ast.Module(body=[], type_ignores=[])
-    begins = _first_position(code)
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Lambda) or node.lineno != code.co_firstlineno:
-            continue
-        body = node.body
-        end = (body.end_lineno or 0, body.end_col_offset or 0)
-        if (body.lineno, body.col_offset) <= begins < end:
+    found = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno
+    ]
+    for node in found:
+        if len(found) == 1 or _is_within(node.body, _first_position(code)):
             return " ".join(ast.unparse(node).split())
     return f"the lambda in {PurePath(code.co_filename).name}:{code.co_firstlineno}"
+
+
+def _is_within(body: ast.expr, position: tuple[int, int]) -> bool:
+    end = (body.end_lineno or 0, body.end_col_offset or 0)
+    return (body.lineno, body.col_offset) <= position < end
 
 
 def _first_position(code: CodeType) -> tuple[int, int]:

@@ -13,6 +13,7 @@ Leaves to others: running it (`emulator.run`, `play`).
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 import zlib
@@ -189,8 +190,12 @@ def _json_of(rule: Any) -> str:
 def name_of(value: Any) -> str:
     """The name by which `resolve` finds a function or another object; empty if none does.
 
-    Functions inside of functions have none. A name that finds something else is none.
+    Functions inside of functions have none. A name that finds something else is none. What says
+    by `made_by` which call makes it again has that.
     """
+    made_by = getattr(value, "made_by", "")
+    if isinstance(made_by, str) and made_by:
+        return made_by
     qualname = getattr(value, "__qualname__", "")
     module = getattr(value, "__module__", "")
     if not (isinstance(qualname, str) and qualname and isinstance(module, str) and module):
@@ -216,23 +221,39 @@ def resolve(name: str) -> Any:
     """What `name_of` was given.
 
     Args:
-        name: "module:name", or "file.py:name".
+        name: "module:name", or "file.py:name"; "module:name(...)" is called, with literals.
 
     Raises:
         ConfigurationError: If there is no such thing.
     """
-    module_name, _, qualname = name.rpartition(":")
+    path, is_call, arguments = name.partition("(")
+    module_name, _, qualname = path.rpartition(":")
     try:
         found: Any = _module(module_name)
         for part in qualname.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, OSError, ValueError) as error:
+        if is_call:
+            args, options = _literals(arguments)
+            return found(*args, **options)
+    except (ImportError, AttributeError, OSError, SyntaxError, ValueError) as error:
         message = (
             f"there is no {name or 'name'}: {error}. Run this where the token was made, or "
             "name the scenario: --scenario module:function"
         )
         raise ConfigurationError(message) from error
     return found
+
+
+def _literals(text: str) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call, of which each is a literal."""
+    call = ast.parse(f"f({text}", mode="eval").body
+    if not isinstance(call, ast.Call):
+        message = f"({text} is no call"
+        raise ValueError(message)
+    args = [ast.literal_eval(argument) for argument in call.args]
+    return args, {
+        keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg
+    }
 
 
 def _module(name: str) -> Any:

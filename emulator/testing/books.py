@@ -116,6 +116,11 @@ class BookMonitor:
         self._open_book = open_book
         self._books: dict[Any, Book] = {}
 
+    @property
+    def made_by(self) -> str:
+        """The call that makes it again, for tokens."""
+        return f"emulator.testing.invariants:{self.name}"
+
     def begin(self, mf: Any) -> None:
         """A world was entered."""
         # Those of runs that failed were never closed.

@@ -221,7 +221,7 @@ def verdict(rows: Sequence[Row]) -> tuple[list[str], bool]:
         f"{len(alarms)} alarms on {len(rows)} twins; nothing was left to try on {proven}",
     )
     left = sorted(row.left for row in rows if row.left is not None)
-    if left:
+    if any(row.needs == 1 for row in rows) and left:
         median = statistics.median_low(left)
         most = left[-(-95 * len(left) // 100) - 1]
         tell(

@@ -17,6 +17,7 @@ from emulator.durable_objects.gates import InputGate, OutputGate
 from emulator.errors import ConfigurationError, MonitorFailure
 from emulator.simulation.deviations import Inject
 from emulator.simulation.playing import play
+from emulator.simulation.tokens import name_of, resolve
 from emulator.testing import crash_durable_object, fork, invariants, watching
 
 
@@ -192,6 +193,19 @@ def test_they_are_told_by_the_call_that_makes_them():
         "every_alarm_runs(may_give_up=False)",
         "no_open_upload('BUCKET', but=('tmp/*',))",
     ]
+
+
+def test_a_token_can_name_them():
+    made = [
+        invariants.no_open_upload("BUCKET", but="tmp/*"),
+        invariants.every_alarm_runs(may_give_up=False),
+    ]
+    for monitor in made:
+        assert resolve(name_of(monitor)).name == monitor.name
+    with pytest.raises(ConfigurationError, match="there is no"):
+        resolve("emulator.testing.invariants:no_open_upload(1 +")
+    with pytest.raises(ConfigurationError, match="there is no"):
+        resolve("emulator.testing.invariants:no_open_upload(standard())")
 
 
 def test_worlds_of_one_simulation_are_told_apart():

@@ -35,7 +35,11 @@ COLUMNS = {
 }
 
 few = settings(
-    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    derandomize=True,
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
 )
 
 
