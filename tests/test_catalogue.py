@@ -23,7 +23,7 @@ from emulator.simulation.rules import Operation, Verdict
 
 #: What is no call of a worker, or can fail in no way of its own.
 SILENT = {"object.run", "object.alarm", "storage.sync", "storage.read", "websocket.lost",
-          "websocket.error"}  # fmt: skip
+          "websocket.error", "timer.fire"}  # fmt: skip
 
 
 def operation(name: str, key: str = "k", binding: str = "B") -> Operation:

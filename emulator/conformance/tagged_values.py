@@ -18,7 +18,7 @@ from emulator.bindings.r2.multipart import R2MultipartUpload
 from emulator.bindings.r2.objects import R2Object
 from emulator.conformance.tags import TAG
 from emulator.conformance.web_values import WEB_DECODERS
-from emulator.durable_objects.arguments import js_string
+from emulator.durable_objects.arguments import js_number
 from emulator.durable_objects.settled import Settled
 from emulator.errors import JsException, js_error
 from emulator.values import JsMap, undefined
@@ -177,11 +177,7 @@ def _cycle(value: dict[str, Any], _: Scope) -> Any:
 
 def _plus(value: dict[str, Any], scope: Scope) -> Any:
     number = scope.ref(value["of"])
-    if number is None or number is undefined:
-        return value["by"]
-    if isinstance(number, (int, float)):
-        return number + value["by"]
-    return js_string(number) + js_string(value["by"])
+    return value["by"] + (0 if number is undefined else js_number(number))
 
 
 def make_error(

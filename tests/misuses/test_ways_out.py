@@ -47,7 +47,7 @@ BINDING = "use a binding, or mf.client() in a test"
             THREAD, id="38 thread",
         ),
         pytest.param(
-            "import asyncio\nawait asyncio.to_thread(print)", "run_in_executor(",
+            "import asyncio\nawait asyncio.to_thread(print)", "to_thread(print)",
             "call the function directly", id="39 to_thread",
         ),
         pytest.param(

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 FOLDER: Final = Path(__file__).parent
 if str(FOLDER) not in sys.path:
@@ -91,6 +91,20 @@ def mutants() -> list[Any]:
     return list(planting.MUTANTS)
 
 
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Some bugs lose exceptions, and every export that fails says so."""
+    loggers = [logging.getLogger(name) for name in ("asyncio", "amber")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def row_of(
     name: str, *, seed: int = 0, depths: bool = False, twin_worlds: int = TWIN_WORLDS_MIN
 ) -> Row:
@@ -103,9 +117,7 @@ def row_of(
         twin_worlds: How many worlds the twin has at least.
     """
     (mutant,) = (one for one in mutants() if one.name == name)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # Some bugs lose exceptions.
-    logging.getLogger("amber").setLevel(logging.CRITICAL + 1)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with _hushed(), contextlib.redirect_stdout(io.StringIO()):
         depth = smaller_finding(mutant) if depths else ""
         subject = mutant.subject(is_repaired=False)
         started = time.perf_counter()
