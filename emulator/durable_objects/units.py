@@ -384,6 +384,11 @@ class WriteUnits:
             self.lose_pending()  # SQLite has undone everything by itself.
             return
         self.queries.end()
+        if self.transaction is not None and not self.transaction.is_open:
+            # What follows a rollback is in no unit: each write is kept (measured on workerd).
+            while len(self.frames) > 1:
+                self._undo_innermost()
+            self.end_unit()
         self._drop_frames()
         self._commit()
         self._end_session()
@@ -415,11 +420,14 @@ class WriteUnits:
         if self.database.sqlite is not None:
             self.database.sqlite.begin_session()
 
+    def _undo_innermost(self) -> None:
+        frame = self.frames[-1]
+        self._pop(frame)
+        self._undo(frame)
+
     def _drop_frames(self) -> None:
         while self.frames:
-            frame = self.frames[-1]
-            self._pop(frame)
-            self._undo(frame)
+            self._undo_innermost()
         self._unit = None
 
     def _show_alarm(self) -> None:
