@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +47,29 @@ def real_runtime(require_tool: Callable[[str], str]) -> Iterator[None]:
         pytest.skip(str(error))
     yield
     close_shared()
+
+
+@pytest.fixture(scope="session")
+def output_of() -> Callable[..., str]:
+    """Gives what `python ARGUMENTS` prints in a folder: how the examples of a page are run."""
+
+    def run(folder: Path, *arguments: str, statuses: tuple[int, ...] = (0,)) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            # Without the options of the run that runs this, and as outside of CI, where
+            # Hypothesis adds a line of its own.
+            env={
+                k: v for k, v in os.environ.items() if k != "CI" and not k.startswith("PYTEST_")
+            },
+        )
+        assert done.returncode in statuses, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -39,29 +36,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def output_of(folder: Path, command: str) -> str:
-    program, *arguments = command.split()
-    module = ["-m", "pytest", "-p", "no:cacheprovider"] if program == "pytest" else []
-    done = subprocess.run(
-        [sys.executable, *module, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        # Without the options of the run that runs this.
-        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def untimed(printed: str) -> str:
     return re.sub(r"in [\d.]+s", "in 0.00s", printed)
 
 
 @pytest.mark.parametrize("command", PRINTED)
-def test_an_example_prints_what_the_page_shows(folder: Path, command: str) -> None:
-    assert untimed(output_of(folder, command)) == untimed(PRINTED[command])
+def test_an_example_prints_what_the_page_shows(
+    output_of: Callable[..., str], folder: Path, command: str
+) -> None:
+    program, *arguments = command.split()
+    module = ["-m", "pytest", "-p", "no:cacheprovider"] if program == "pytest" else []
+    printed = output_of(folder, *module, *arguments)
+    assert untimed(printed) == untimed(PRINTED[command])
 
 
 def test_every_block_is_part_of_an_example() -> None:

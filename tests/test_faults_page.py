@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emulator import faults
 from emulator.faults import Where
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PAGE = (Path(__file__).parents[1] / "docs" / "faults.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
 
 
-def test_the_example_prints_what_the_page_shows(tmp_path: Path) -> None:
+def test_the_example_prints_what_the_page_shows(
+    output_of: Callable[..., str], tmp_path: Path
+) -> None:
     ((source, name),) = re.findall(r"```python\n(# (\S+)\n.*?)```", PAGE, re.DOTALL)
     ((command, printed),) = re.findall(r"```console\n\$ (\S+)\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / name).write_text(source)
-    done = subprocess.run(
-        [sys.executable, command],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        # Without the options of the run that runs this.
-        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
-    )
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == printed
+    assert output_of(tmp_path, command) == printed
 
 
 def test_every_fault_and_every_argument_has_a_row() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PAGE = (Path(__file__).parents[1] / "docs" / "property-tests.md").read_text(encoding="utf-8")
 #: The files of the page, by the name in the first line of each.
@@ -30,20 +31,13 @@ def untimed(printed: str) -> str:
 
 
 @pytest.mark.parametrize("command", PRINTED)
-def test_an_example_prints_what_the_page_shows(folder: Path, command: str) -> None:
+def test_an_example_prints_what_the_page_shows(
+    output_of: Callable[..., str], folder: Path, command: str
+) -> None:
     _, *arguments = command.split()
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        # Without the options of the run that runs this.
-        # In CI Hypothesis adds a line of its own.
-        env={k: v for k, v in os.environ.items() if k != "CI" and not k.startswith("PYTEST_")},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert untimed(done.stdout) == untimed(PRINTED[command])
+    pytest_module = "-m", "pytest", "-p", "no:cacheprovider"
+    printed = output_of(folder, *pytest_module, *arguments)
+    assert untimed(printed) == untimed(PRINTED[command])
 
 
 def test_every_block_is_part_of_an_example() -> None:

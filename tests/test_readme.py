@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -34,34 +35,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def output_of(folder: Path, *command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        # Without the options of the run that runs this.
-        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize("name", ["test_worker.py", "test_verbs.py"])
-def test_the_tests_pass(folder: Path, name: str) -> None:
+def test_the_tests_pass(output_of: Callable[..., str], folder: Path, name: str) -> None:
     printed = output_of(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", name)
     assert "1 passed" in printed
 
 
-def test_the_program_runs_and_one_seed_is_one_digest(folder: Path) -> None:
+def test_the_program_runs_and_one_seed_is_one_digest(
+    output_of: Callable[..., str], folder: Path
+) -> None:
     first, second = (output_of(folder, "program.py") for _ in range(2))
     assert first == second
     status, date, *_ = first.split()
     assert (status, date) == ("200", "2026-01-02")
 
 
-def test_the_rules_are_rules(folder: Path) -> None:
+def test_the_rules_are_rules(output_of: Callable[..., str], folder: Path) -> None:
     printed = output_of(folder, "-c", "from rules import rules; print(*rules, sep='\\n')")
     assert printed.splitlines() == [
         "faults.vanish('BUCKET', key='u1/photo.jpg')",
