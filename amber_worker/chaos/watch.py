@@ -97,13 +97,8 @@ class Watch:
             return
         self.glimpses.setdefault(told)
 
-    def export_ids(self) -> list[str]:
-        """Every export that D1 knows now."""
-        self.look()
-        return [row.id for row in self._rows]
-
     def unfinished(self) -> list[str]:
-        """Those of them that have not ended."""
+        """Every export that D1 knows now and that has not ended."""
         self.look()
         return [row.id for row in self._rows if row.status not in ENDED]
 

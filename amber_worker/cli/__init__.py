@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from amber_worker.cli import chaos, judging
+from amber_worker.cli.counts import whole_count
 from amber_worker.cli.folder import PRODUCTS, FolderError, scan, shown
 from emulator.hash_seed import fix_hash_seed
 
@@ -88,7 +89,7 @@ def _declare_export(commands: Any) -> None:
     export.add_argument(
         "--missing",
         metavar="N",
-        type=_count,
+        type=whole_count,
         default=0,
         help="delete N objects from R2 after their rows are written (default: 0)",
     )
@@ -110,14 +111,6 @@ def _path(text: str) -> Path:
         message = "must not be empty"
         raise argparse.ArgumentTypeError(message)
     return Path(text)
-
-
-def _count(text: str) -> int:
-    count = int(text) if text.isascii() and text.isdigit() else -1
-    if count < 0:
-        message = f"must be a whole number, 0 or more, not {text!r}"
-        raise argparse.ArgumentTypeError(message)
-    return count
 
 
 def run_command(argv: list[str]) -> int:

@@ -14,6 +14,8 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Final, final
 
+from amber_worker.cli.counts import positive_count, whole_count
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -48,7 +50,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add(
-        "--seeds", metavar="N", type=_positive,
+        "--seeds", metavar="N", type=positive_count,
         help=f"the budget: how many worlds (default: {WORLDS}, or {REAL_WORLDS} on workerd)",
     )  # fmt: skip
     add(
@@ -56,7 +58,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="only these kinds: crash, missing, error, latency, ... (default: all)",
     )  # fmt: skip
     add(
-        "--files", metavar="N", type=_count,
+        "--files", metavar="N", type=whole_count,
         help="only exports of N files (default: 0 to 1000, and odd ones)",
     )  # fmt: skip
     add(
@@ -73,7 +75,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "emulator replay TOKEN`)",
     )  # fmt: skip
     add(
-        "--jobs", metavar="N", type=_positive, default=1,
+        "--jobs", metavar="N", type=positive_count, default=1,
         help="processes of this machine (default: 1)",
     )  # fmt: skip
     add(
@@ -86,22 +88,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="decides everything random (default: 0)",
     )  # fmt: skip
     add("--json", dest="as_json", action="store_true", help="print one JSON object, no table")
-
-
-def _positive(text: str) -> int:
-    count = _count(text)
-    if count == 0:
-        message = "must be a whole number, 1 or more, not '0'"
-        raise argparse.ArgumentTypeError(message)
-    return count
-
-
-def _count(text: str) -> int:
-    count = int(text) if text.isascii() and text.isdigit() else -1
-    if count < 0:
-        message = f"must be a whole number, 0 or more, not {text!r}"
-        raise argparse.ArgumentTypeError(message)
-    return count
 
 
 def run_chaos(arguments: argparse.Namespace) -> int:

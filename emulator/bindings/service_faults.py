@@ -16,6 +16,9 @@ from emulator.simulation.fault_kinds import (
     RESTARTS,
     FaultDeclaration,
     FaultKind,
+    by_name,
+    lost_after,
+    lost_before,
 )
 from emulator.simulation.rules import Operation, Verdict
 from emulator.web.cut_short import cut_short
@@ -57,15 +60,8 @@ def with_short_body(value: Any, kept_bytes: int | None, *, breaks: bool) -> Any:
     return value
 
 
-_ERROR_BEFORE: Final = FaultKind(
-    "error before", "{what} of {who} was lost on its way", _LOST, Verdict(error_before=lost)
-)
-_ERROR_AFTER: Final = FaultKind(
-    "error after",
-    "the answer to {what} of {who} was lost on its way",
-    _LOST,
-    Verdict(error_after=lost),
-)
+_ERROR_BEFORE: Final = lost_before(_LOST, lost)
+_ERROR_AFTER: Final = lost_after(_LOST, lost)
 _STATUS: Final = FaultKind(
     "status 503", "{what} of {who} was answered with 503", _HTTP, Verdict(answer=answered(503))
 )
@@ -91,10 +87,6 @@ _KINDS: Final[dict[str, tuple[FaultKind, ...]]] = {
 }
 
 
-def _kinds(operation: Operation) -> tuple[FaultKind, ...]:
-    return _KINDS.get(operation.name, ())
-
-
 def _touches(operation: Operation) -> tuple[Touch, ...]:
     service = operation.name.partition(".")[0]
     if service == "worker":
@@ -103,7 +95,7 @@ def _touches(operation: Operation) -> tuple[Touch, ...]:
 
 
 DECLARATION: Final = FaultDeclaration(
-    kinds=_kinds,
+    kinds=by_name(_KINDS),
     touches=_touches,
     error=lost,
     names={

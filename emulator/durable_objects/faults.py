@@ -16,6 +16,9 @@ from emulator.simulation.fault_kinds import (
     RESTARTS,
     FaultDeclaration,
     FaultKind,
+    by_name,
+    lost_after,
+    lost_before,
 )
 from emulator.simulation.rules import Operation, Verdict
 
@@ -92,15 +95,8 @@ def _error(operation: Operation) -> JsException:
     return flush_failed(operation) if operation.name == _FLUSH else lost(operation)
 
 
-_ERROR_BEFORE: Final = FaultKind(
-    "error before", "{what} of {who} was lost on its way", _STUBS, Verdict(error_before=lost)
-)
-_ERROR_AFTER: Final = FaultKind(
-    "error after",
-    "the answer to {what} of {who} was lost on its way",
-    _STUBS,
-    Verdict(error_after=lost),
-)
+_ERROR_BEFORE: Final = lost_before(_STUBS, lost)
+_ERROR_AFTER: Final = lost_after(_STUBS, lost)
 _OVERLOADED: Final = FaultKind(
     "overloaded",
     "{what} of {who} was refused by an object with too much to do",
@@ -158,10 +154,6 @@ _KINDS: Final[dict[str, tuple[FaultKind, ...]]] = {
 }  # fmt: skip
 
 
-def _kinds(operation: Operation) -> tuple[FaultKind, ...]:
-    return _KINDS.get(operation.name, ())
-
-
 def _touches(operation: Operation) -> tuple[Touch, ...]:
     service, _, method = operation.name.partition(".")
     if service in ("storage", "alarm"):
@@ -176,7 +168,7 @@ def _touches(operation: Operation) -> tuple[Touch, ...]:
 
 
 DECLARATION: Final = FaultDeclaration(
-    kinds=_kinds,
+    kinds=by_name(_KINDS),
     touches=_touches,
     error=_error,
     names={

@@ -22,9 +22,9 @@ from emulator.simulation.chance import ChanceWorlds
 from emulator.simulation.deviations import Hold, Inject
 from emulator.simulation.divergence import (
     check_same,
-    disturbed_heap,
     divergence,
     is_same_failure,
+    self_check,
 )
 from emulator.simulation.findings import Finding
 from emulator.simulation.portfolio import (
@@ -246,9 +246,7 @@ class Explorer:
         self, deviations: tuple[Named, ...], played: Played, schedule: Schedule | None = None
     ) -> None:
         self._rerun_count += 1
-        with disturbed_heap():
-            again = self._play(deviations, schedule=schedule)
-        check_same(played, again)
+        self_check(lambda: self._play(deviations, schedule=schedule), played)
 
     def _check_kinds(self) -> None:
         families = dict.fromkeys(kind.partition(" ")[0] for kind in self._kinds_met)

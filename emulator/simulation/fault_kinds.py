@@ -8,7 +8,7 @@ which operations there are, and what an error reads like (the declarations of th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from emulator.simulation.rules import Operation, Verdict
 
@@ -23,11 +23,17 @@ __all__ = [
     "FaultDeclaration",
     "FaultKind",
     "Touch",
+    "by_name",
+    "failed_before",
+    "lost_after",
+    "lost_before",
     "overlaps",
 ]
 
 #: A resource, such as "r2:BUCKET/key", and whether it is written.
 Touch = tuple[str, bool]
+#: Makes the error with which an operation fails.
+MakeError: TypeAlias = "Callable[[Operation], BaseException]"
 
 #: Long enough for every time limit of half a minute that the platform documents.
 STALL_MS: Final = 30_000
@@ -97,6 +103,50 @@ def overlaps(one: Touch, other: Touch) -> bool:
         return False
     short, long = sorted((one[0], other[0]), key=len)
     return long.startswith(short) and (len(long) == len(short) or long[len(short)] in "/.")
+
+
+def by_name(
+    kinds: Mapping[str, tuple[FaultKind, ...]],
+) -> Callable[[Operation], tuple[FaultKind, ...]]:
+    """The kinds of an operation where its name says all.
+
+    Args:
+        kinds: Those of each name; a name that is not there meets none.
+    """
+    return lambda operation: kinds.get(operation.name, ())
+
+
+def failed_before(page: str, error: MakeError) -> FaultKind:
+    """A service says that it failed, and did nothing.
+
+    Args:
+        page: What allows it.
+        error: Makes what it says.
+    """
+    told = "{what} of {who} failed and changed nothing"
+    return FaultKind("error before", told, page, Verdict(error_before=error))
+
+
+def lost_after(page: str, error: MakeError) -> FaultKind:
+    """The connection was gone when the answer was to come.
+
+    Args:
+        page: What allows it.
+        error: Makes what the sender sees.
+    """
+    told = "the answer to {what} of {who} was lost on its way"
+    return FaultKind("error after", told, page, Verdict(error_after=error))
+
+
+def lost_before(page: str, error: MakeError) -> FaultKind:
+    """The connection was gone before the call came.
+
+    Args:
+        page: What allows it.
+        error: Makes what the sender sees.
+    """
+    told = "{what} of {who} was lost on its way"
+    return FaultKind("error before", told, page, Verdict(error_before=error))
 
 
 CRASHES: Final = (

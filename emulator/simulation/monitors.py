@@ -28,7 +28,7 @@ from emulator.simulation.conditions import WorldCondition, seconds
 from emulator.simulation.naming import place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Iterable, Sequence
     from datetime import timedelta
 
     from emulator.simulation.conditions import Condition
@@ -41,6 +41,7 @@ __all__ = [
     "conclude",
     "eventually",
     "never",
+    "raise_together",
     "sometimes",
 ]
 
@@ -314,6 +315,11 @@ def conclude(monitors: Iterable[Monitor], run_count: int) -> None:
             monitor.conclude(run_count)
         except AssertionError as failure:
             failures.append(failure)
+    raise_together(failures)
+
+
+def raise_together(failures: Sequence[AssertionError]) -> None:
+    """Raise the first of several failures, with the others as its notes; nothing if none."""
     if failures:
         for other in failures[1:]:
             failures[0].add_note(str(other))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from emulator.simulation.awaitables import is_awaitable
 from emulator.simulation.clock import duration_ms
-from emulator.simulation.monitors import as_monitor, conclude
+from emulator.simulation.monitors import as_monitor, conclude, raise_together
 from emulator.simulation.resting import come_to_rest
 from emulator.simulation.runner import current_simulation
 from emulator.simulation.schedules import REST_MS
@@ -83,10 +83,7 @@ class Watch:
                     await value
             except AssertionError as failure:
                 failures.append(failure)
-        if failures:
-            for other in failures[1:]:
-                failures[0].add_note(str(other))
-            raise failures[0]
+        raise_together(failures)
 
     def stop(self) -> None:
         """Look no more, whatever happens: the run is ending."""

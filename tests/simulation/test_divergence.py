@@ -13,9 +13,8 @@ import emulator
 from emulator.errors import SimulationDiverged
 from emulator.sdk.workers import DurableObject
 from emulator.simulation.deviations import Inject, Site
-from emulator.simulation.divergence import check_same, divergence
+from emulator.simulation.divergence import check_same, divergence, self_check
 from emulator.simulation.playing import play
-from emulator.simulation.self_check import self_check
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -58,7 +57,7 @@ async def by_address() -> None:
 def test_a_run_that_is_decided_by_its_seed_passes_the_check_and_is_handed_back():
     played = play(sound, seed=3)
 
-    assert self_check(sound, played, seed=3).digest == played.digest
+    assert self_check(lambda: play(sound, seed=3), played).digest == played.digest
 
 
 def test_the_check_plays_the_deviations_too():
@@ -66,7 +65,7 @@ def test_the_check_plays_the_deviations_too():
     played = play(sound, crash)
 
     assert played.error is not None
-    assert type(self_check(sound, played).error) is type(played.error)
+    assert type(self_check(lambda: play(sound, crash), played).error) is type(played.error)
 
 
 def test_the_order_of_a_set_of_objects_is_found_and_its_first_step_is_named():
@@ -74,7 +73,7 @@ def test_the_order_of_a_set_of_objects_is_found_and_its_first_step_is_named():
 
     def check_often() -> None:
         for _ in range(40):
-            self_check(by_address, played)
+            self_check(lambda: play(by_address), played)
 
     with pytest.raises(SimulationDiverged, match=r"step 4 was BUCKET\.r2\.put\('k\d+'\) of"):
         check_often()
@@ -92,7 +91,7 @@ def test_what_a_former_run_left_behind_is_found():
     played = play(counting)
 
     with pytest.raises(SimulationDiverged, match=r"2 steps the first time and 4 the second"):
-        self_check(counting, played)
+        self_check(lambda: play(counting), played)
 
 
 def test_another_event_between_the_same_steps_is_told():

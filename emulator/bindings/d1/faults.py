@@ -16,6 +16,7 @@ from emulator.simulation.fault_kinds import (
     RESTARTS,
     FaultDeclaration,
     FaultKind,
+    failed_before,
 )
 from emulator.simulation.rules import Operation, Verdict
 
@@ -52,12 +53,7 @@ def _is_read(operation: Operation) -> bool:
     return used is not None and not any(is_written for _, is_written in used)
 
 
-_ERROR_BEFORE: Final = FaultKind(
-    "error before",
-    "{what} of {who} failed and changed nothing",
-    _LIST,
-    Verdict(error_before=failed),
-)
+_ERROR_BEFORE: Final = failed_before(_LIST, failed)
 _ERROR_AFTER: Final = FaultKind(
     "error after",
     "{what} of {who} took effect, and its connection was lost before the answer",

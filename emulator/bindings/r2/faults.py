@@ -17,6 +17,8 @@ from emulator.simulation.fault_kinds import (
     RESTARTS,
     FaultDeclaration,
     FaultKind,
+    by_name,
+    failed_before,
 )
 from emulator.simulation.rules import Operation, Verdict
 from emulator.values import JsDict
@@ -99,12 +101,7 @@ def _answer_nothing(_: Operation) -> None:
     """Null, whatever was asked."""
 
 
-_ERROR_BEFORE: Final = FaultKind(
-    "error before",
-    "{what} of {who} failed and changed nothing",
-    _CODES,
-    Verdict(error_before=_error),
-)
+_ERROR_BEFORE: Final = failed_before(_CODES, _error)
 _ERROR_AFTER: Final = FaultKind(
     "error after",
     "{what} of {who} took effect, and was answered with an error",
@@ -151,10 +148,6 @@ _KINDS: Final[dict[str, tuple[FaultKind, ...]]] = {
 }
 
 
-def _kinds(operation: Operation) -> tuple[FaultKind, ...]:
-    return _KINDS.get(operation.name, ())
-
-
 def _touches(operation: Operation) -> tuple[Touch, ...]:
     bucket, name = f"r2:{operation.binding}", operation.name
     if name == "r2.list" or (name == "r2.delete" and "," in operation.key):
@@ -174,7 +167,7 @@ def _touches(operation: Operation) -> tuple[Touch, ...]:
 _CALLS: Final = frozenset(_READS | _WRITES | {_BODY})
 
 DECLARATION: Final = FaultDeclaration(
-    kinds=_kinds,
+    kinds=by_name(_KINDS),
     touches=_touches,
     error=_error,
     names={
