@@ -23,7 +23,7 @@ class Frame:
         is_begun: A write has made it real in SQLite.
         is_open: It is neither committed nor rolled back.
         has_confirmed_writes: Something in it must be durable before words may leave.
-        outer: The open transaction around this one, if both are transactions.
+        outer: The transaction around this one, if both are transactions.
     """
 
     __slots__ = (

@@ -173,7 +173,7 @@ async def run_transaction(
     try:
         return await run_closure(closure, DurableObjectTransaction(units, frame, pairs, alarms))
     finally:
-        units.transaction = frame.outer
+        units.end_transaction(frame)
 
 
 async def run_closure(

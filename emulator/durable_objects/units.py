@@ -200,9 +200,7 @@ class WriteUnits:
         frame = Frame(self.database.alarm.now)
         self.frames.append(frame)
         if is_transaction:
-            around = self.transaction
-            frame.outer = around if around is None or around.is_open else around.outer
-            self.transaction = frame
+            frame.outer, self.transaction = self.transaction, frame
         return frame
 
     def commit(self, frame: Frame) -> None:
@@ -226,8 +224,13 @@ class WriteUnits:
         elif frame.is_begun and frame.has_confirmed_writes:
             self._hold_words()
 
+    def end_transaction(self, frame: Frame) -> None:
+        """The closure of a transaction is over."""
+        self.transaction = frame.outer
+        self._leave_transaction()
+
     def _leave_transaction(self) -> None:
-        """The turn is over in which a transaction was rolled back."""
+        """The turn is over in which a transaction was rolled back, or one within it."""
         while self.transaction is not None and not self.transaction.is_open:
             self.transaction = self.transaction.outer
 
