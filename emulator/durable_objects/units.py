@@ -226,6 +226,8 @@ class WriteUnits:
 
     def end_transaction(self, frame: Frame) -> None:
         """The closure of a transaction is over."""
+        if self.transaction is frame:
+            self.end_unit()  # If there is one, it is of writes that came behind a rollback.
         self.transaction = frame.outer
         self._leave_transaction()
 
